@@ -1,0 +1,1 @@
+"""The assistant on the device: knowledge, engine, and the `bedside` command."""

@@ -1,0 +1,68 @@
+"""The grounded prompt: numbered passages in a user turn of their own, then the question; the answer quotes and cites.
+
+The compressor trains and calibrates on this very format and the assistant prompts with it, so it lives below both.
+A passage is one block::
+
+    [2] Asthma: Treatment
+    First sentence. [2] Second sentence. [2]
+
+and an answer repeats the heading of the passage it uses, then quotes sentences with their marks::
+
+    Asthma: Treatment
+    First sentence. [2]
+
+A small model copies far better than it selects: the heading first makes the choice of passage a copy too, and a mark after
+every sentence makes the citation part of what is copied.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.sentences import split_sentences
+
+SYSTEM = "Answer only from the passages. Quote them and cite each sentence as [n]. If they do not hold the answer, say so."
+SYSTEM_PLAIN = "You are a careful medical assistant for clinicians."
+NO_ANSWER = "The passages do not answer this question."
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A passage as the prompt shows it: plain prose without marks."""
+
+    title: str
+    section: str
+    text: str
+
+    @property
+    def heading(self) -> str:
+        """`Title: Section`, or the title alone where there is no section."""
+        return f"{self.title}: {self.section}" if self.section else self.title
+
+
+def marked_sentences(text: str, number: int) -> list[str]:
+    """The sentences of `text`, each followed by its mark, as prompt and answer write them."""
+    return [f"{sentence.text} [{number}]" for sentence in split_sentences(text)]
+
+
+def render_passages(passages: Sequence[Passage], first: int = 1) -> str:
+    """All passages as one user turn, numbered from `first`."""
+    blocks = []
+    for number, passage in enumerate(passages, start=first):
+        blocks.append(f"[{number}] {passage.heading}\n{' '.join(marked_sentences(passage.text, number))}")
+    return "\n".join(blocks)
+
+
+def grounded_messages(
+    question: str, passages: Sequence[Passage], first: int = 1, note: str | None = None
+) -> list[dict[str, str]]:
+    """Chat messages for one grounded question: system, passages, optional patient note, question."""
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": render_passages(passages, first)}]
+    if note:
+        messages.append({"role": "user", "content": f"Patient note:\n{note}"})
+    messages.append({"role": "user", "content": question})
+    return messages
+
+
+def quoted_answer(passage: Passage, number: int, sentences: Sequence[str]) -> str:
+    """The answer text that quotes `sentences` (without marks) of one passage."""
+    return passage.heading + "\n" + " ".join(f"{sentence} [{number}]" for sentence in sentences)
