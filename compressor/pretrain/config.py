@@ -1,0 +1,41 @@
+"""Every choice of a pretraining run, in one frozen object that travels with the checkpoint and the model card."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Architecture, budget and optimiser of the reference model. Token counts exclude padding."""
+
+    vocab_size: int = 4096
+    hidden_size: int = 256
+    intermediate_size: int = 1024
+    layers: int = 8
+    heads: int = 4
+    kv_heads: int = 2
+    context: int = 2048
+
+    copy_tokens: int = 1_200_000
+    """Tokens of the copy curriculum that comes before everything else (accuracy on the second copy needs about 0.9 M)."""
+    total_tokens: int = 24_000_000
+    """All tokens, curriculum included."""
+    rows: int = 16
+    row_tokens: int = 512
+    long_row_tokens: int = 1024
+    """Row length of the last part of the run, so that prompts longer than `row_tokens` have been seen."""
+    long_share: float = 0.2
+
+    matrix_lr: float = 3e-3
+    embedding_lr: float = 3e-3
+    weight_decay: float = 0.1
+    warmup_tokens: int = 200_000
+    decay_share: float = 0.4
+    """Share of the run, at its end, over which the learning rate falls linearly to 2% of its peak."""
+    gradient_clip: float = 1.0
+    answer_weight: float = 4.0
+    prompt_weight: float = 0.25
+    seed: int = 2026
+
+    def to_json(self) -> dict[str, int | float]:
+        """All fields by name."""
+        return asdict(self)
