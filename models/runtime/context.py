@@ -1,0 +1,216 @@
+"""A decoding context: the KV cache of several sequences, one decode at a time, stoppable from another thread."""
+
+import ctypes
+import weakref
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import RuntimeFailure
+from models.runtime.batch import Batch
+from models.runtime.errors import ContextFull, DecodeAborted
+from models.runtime.library import LOG, c_flag_reader, default_threads, llama, raise_interrupt
+from models.runtime.model import Model
+
+_DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
+
+
+class Context:
+    """Sequences 0 to `n_seq_max` - 1 over one unified KV cache of `n_ctx` cells.
+
+    `flash_attention` None lets llama.cpp choose. `kv_type` "f32" with `flash_attention=False` is what comes within 1e-3
+    of another implementation's logits. Only `abort` may be called while another thread decodes.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        n_ctx: int,
+        n_seq_max: int = 1,
+        n_batch: int = 512,
+        *,
+        n_ubatch: int = 512,
+        threads: int | None = None,
+        kv_type: str = "f16",
+        flash_attention: bool | None = None,
+        embeddings: bool = False,
+    ) -> None:
+        library = llama()
+        self.model = model
+        self.threads = threads or default_threads()
+        self._flag = ctypes.create_string_buffer(2)
+        params = library.llama_context_default_params()
+        params.n_ctx = n_ctx
+        params.n_seq_max = n_seq_max
+        params.n_batch = n_batch
+        params.n_ubatch = min(n_ubatch, n_batch)
+        params.n_threads = params.n_threads_batch = self.threads
+        params.type_k = params.type_v = _kv_type_number(kv_type)
+        params.flash_attn_type = -1 if flash_attention is None else int(flash_attention)
+        params.embeddings = embeddings
+        params.kv_unified = True
+        params.no_perf = True
+        params.abort_callback = library.ggml_abort_callback(c_flag_reader())
+        params.abort_callback_data = ctypes.addressof(self._flag)
+        self._open(params)
+
+    def _open(self, params: Any) -> None:
+        library, model = llama(), self.model
+        mark = LOG.mark()
+        pointer = library.llama_init_from_model(model.pointer, params)
+        if not pointer:
+            reason = LOG.complaints(mark) or "no reason given"
+            raise RuntimeFailure(
+                f"llama.cpp cannot make a context of {params.n_ctx} tokens: {reason}; ask for fewer tokens"
+            )
+        self._pointer = pointer
+        # The flag's buffer is an argument of the finalizer so that it outlives the C context, which reads it.
+        self._free = weakref.finalize(self, _free_context, pointer, self._flag)
+        self._memory = library.llama_get_memory(pointer)
+        self.n_ctx = int(library.llama_n_ctx(pointer))
+        self.n_batch = int(library.llama_n_batch(pointer))
+        self.n_ubatch = int(library.llama_n_ubatch(pointer))
+        self.n_seq_max = int(library.llama_n_seq_max(pointer))
+        model.contexts.add(self)
+        raise_interrupt()
+
+    @property
+    def pointer(self) -> Any:
+        """The C pointer, for the other modules of this package; raises RuntimeFailure once closed."""
+        if not self._free.alive:
+            raise RuntimeFailure("the context is closed; make a new one")
+        return self._pointer
+
+    def decode(self, batch: Batch) -> None:
+        """Compute one batch.
+
+        Raises DecodeAborted after `abort`, ContextFull where the cache has no room (nothing changed then), and
+        RuntimeFailure otherwise. After an abort the micro-batches already finished stay: ask `seq_pos_max`.
+        """
+        if self._flag.raw[0]:
+            self.reset_abort()
+            raise DecodeAborted("decoding was stopped before it began")
+        mark = LOG.mark()
+        status = llama().llama_decode(self.pointer, batch.struct)
+        raise_interrupt()
+        if status == _DECODED:
+            return
+        if status == _ABORTED:
+            self.reset_abort()
+            raise DecodeAborted("decoding was stopped")
+        if status == _NO_ROOM:
+            raise ContextFull(f"no room for {len(batch)} tokens in the context of {self.n_ctx}; shorten the text")
+        reason = LOG.complaints(mark) or "no reason given"
+        raise RuntimeFailure(
+            f"llama.cpp cannot decode {len(batch)} tokens (status {status}): {reason}; send them again"
+        )
+
+    def abort(self) -> None:
+        """Stop the running decode within milliseconds, else the next one before it begins; from any thread.
+
+        On a GPU the decode that runs is finished first, so keep `n_batch` small there.
+        """
+        self._flag[0] = b"\x01"
+
+    def reset_abort(self) -> None:
+        """Forget an `abort` that no decode has met yet, so that it cannot hit the next request."""
+        self._flag[0] = b"\x00"
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """A copy of the logits (n_vocab,) of batch row `row`, which must have been added with `logits=True`."""
+        pointer = llama().llama_get_logits_ith(self.pointer, row)
+        return self._vector(pointer, self.model.n_vocab, "logits", row)
+
+    def embedding(self, row: int) -> NDArray[np.float32]:
+        """A copy of the last hidden state (n_embd,) of batch row `row`; the context needs `embeddings=True`."""
+        pointer = llama().llama_get_embeddings_ith(self.pointer, row)
+        return self._vector(pointer, self.model.n_embd, "embedding", row)
+
+    def check_row(self, row: int) -> None:
+        """Raise RuntimeFailure unless the last batch has logits for `row`; llama.cpp's samplers assert on it."""
+        if not llama().llama_get_logits_ith(self.pointer, row):
+            raise RuntimeFailure(f"the last batch has no logits for row {row}; ask for them when adding the token")
+
+    def _vector(self, pointer: Any, length: int, what: str, row: int) -> NDArray[np.float32]:
+        if not pointer:
+            raise RuntimeFailure(f"the last batch has no {what} for row {row}; ask for them when adding the token")
+        return np.array(np.ctypeslib.as_array(pointer, shape=(length,)), dtype=np.float32, copy=True)
+
+    def set_threads(self, threads: int) -> None:
+        """Use `threads` threads from the next decode on."""
+        self.threads = threads
+        llama().llama_set_n_threads(self.pointer, threads, threads)
+
+    def seq_pos_max(self, seq: int) -> int:
+        """The last position that sequence `seq` holds, -1 where it is empty."""
+        return int(llama().llama_memory_seq_pos_max(self._live_memory(seq), seq))
+
+    def seq_rm(self, seq: int, start: int = 0, end: int = -1) -> None:
+        """Drop positions `start` to `end` - 1 of sequence `seq`; `end` -1 means to the last."""
+        if not llama().llama_memory_seq_rm(self._live_memory(seq), seq, start, end):
+            raise RuntimeFailure(f"this model's memory cannot drop positions {start} to {end}; clear the sequence")
+
+    def seq_cp(self, source: int, target: int, start: int = 0, end: int = -1) -> None:
+        """Let `target` share the cells `start` to `end` - 1 of `source`: no copy, no computation."""
+        self._live_memory(target)
+        llama().llama_memory_seq_cp(self._live_memory(source), source, target, start, end)
+
+    def clear(self) -> None:
+        """Forget every sequence."""
+        llama().llama_memory_clear(self._live_memory(0), True)
+
+    def save_state(self, seq: int) -> bytes:
+        """The cache of sequence `seq` as bytes, for `load_state` of a context of the same model and KV type."""
+        library = llama()
+        self._live_memory(seq)
+        size = int(library.llama_state_seq_get_size_ext(self.pointer, seq, 0))
+        buffer = (ctypes.c_uint8 * size)()
+        written = int(library.llama_state_seq_get_data_ext(self.pointer, buffer, size, seq, 0))
+        if not written:
+            raise RuntimeFailure(f"llama.cpp cannot save the state of sequence {seq}; decode the text again instead")
+        return memoryview(buffer)[:written].tobytes()
+
+    def load_state(self, seq: int, data: bytes) -> None:
+        """Replace sequence `seq` by what `save_state` gave; the sequence is empty after a failure (RuntimeFailure)."""
+        self._live_memory(seq)
+        buffer = (ctypes.c_uint8 * len(data)).from_buffer_copy(data)
+        mark = LOG.mark()
+        if not llama().llama_state_seq_set_data_ext(self.pointer, buffer, len(data), seq, 0):
+            reason = LOG.complaints(mark) or "no reason given"
+            raise RuntimeFailure(
+                f"a state of {len(data)} bytes does not fit this context: {reason}; decode the text again"
+            )
+
+    def _live_memory(self, seq: int) -> Any:
+        # llama.cpp asserts on a sequence id out of range, and an assertion ends the process.
+        if not 0 <= seq < self.n_seq_max:
+            raise RuntimeFailure(
+                f"sequence {seq} is outside 0 to {self.n_seq_max - 1}; make the context with more sequences"
+            )
+        return self._memory if self.pointer else None
+
+    def close(self) -> None:
+        """Free the context; safe to call twice. No thread may be decoding."""
+        self._free()
+
+    def __enter__(self) -> "Context":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _kv_type_number(kv_type: str) -> int:
+    library = llama()
+    numbers = {"f16": library.GGML_TYPE_F16, "f32": library.GGML_TYPE_F32}
+    if kv_type not in numbers:
+        raise RuntimeFailure(f"KV type {kv_type!r} is unknown; use one of {', '.join(numbers)}")
+    return int(numbers[kv_type])
+
+
+def _free_context(pointer: int, _flag: object) -> None:
+    llama().llama_free(pointer)

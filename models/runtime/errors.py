@@ -1,0 +1,21 @@
+"""What llama.cpp can refuse, beyond the shared tree.
+
+RuntimeFailure
+├── DecodeAborted     a decode was stopped by `Context.abort`
+├── ContextFull       no room in the context for the batch or the prompt
+└── SamplingError     a sampling option is out of range
+"""
+
+from models.errors import RuntimeFailure
+
+
+class DecodeAborted(RuntimeFailure):
+    """A decode was stopped by `Context.abort`; the micro-batches finished before it stay in the context."""
+
+
+class ContextFull(RuntimeFailure):
+    """The context has no room for the batch or the prompt."""
+
+
+class SamplingError(RuntimeFailure):
+    """A sampling option is out of range."""

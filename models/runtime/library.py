@@ -1,0 +1,106 @@
+"""The llama.cpp shared library: imported on first use, initialised once, its log kept instead of printed."""
+
+import ctypes
+import functools
+import os
+import threading
+from collections import deque
+from typing import Any
+
+import psutil
+
+_LEVEL_WARNING = 2
+_LEVEL_ERROR = 3
+_LEVEL_CONTINUED = 5
+_KEPT_LINES = 256
+_QUOTED_LINES = 3
+_QUOTED_CHARACTERS = 400
+
+
+class LogBuffer:
+    """The last lines that llama.cpp logged, with their levels; safe to write from any thread."""
+
+    def __init__(self) -> None:
+        self._lines: deque[tuple[int, int, str]] = deque(maxlen=_KEPT_LINES)
+        self._count = 0
+        self._partial = ""
+        self._level = 0
+        self._lock = threading.Lock()
+
+    def write(self, level: int, text: str) -> None:
+        """Add a piece of log text; `level` 5 continues the line before it."""
+        with self._lock:
+            if level != _LEVEL_CONTINUED:
+                self._level = level
+            *lines, self._partial = (self._partial + text).split("\n")
+            for line in lines:
+                if line.strip():
+                    self._count += 1
+                    self._lines.append((self._count, self._level, " ".join(line.split())))
+
+    def mark(self) -> int:
+        """A position to hand to `complaints` after a call."""
+        with self._lock:
+            return self._count
+
+    def complaints(self, mark: int) -> str:
+        """The last errors since `mark`, else the last warnings, as one line; empty where there are none."""
+        with self._lock:
+            recent = [(level, line) for number, level, line in self._lines if number > mark]
+        errors = [line for level, line in recent if level == _LEVEL_ERROR]
+        chosen = errors or [line for level, line in recent if level == _LEVEL_WARNING]
+        return "; ".join(chosen[-_QUOTED_LINES:])[-_QUOTED_CHARACTERS:]
+
+
+LOG = LogBuffer()
+_interrupted = threading.Event()
+
+
+def _capture_log(level: int, text: bytes | None, _user_data: object) -> None:
+    try:
+        LOG.write(level, (text or b"").decode("utf-8", "replace"))
+    except KeyboardInterrupt:
+        # Python delivers Ctrl-C in here, and ctypes would print and drop it: keep it for `raise_interrupt`.
+        _interrupted.set()
+
+
+def raise_interrupt() -> None:
+    """Raise the Ctrl-C that arrived inside llama.cpp's log callback; call after every long C call."""
+    if _interrupted.is_set():
+        _interrupted.clear()
+        raise KeyboardInterrupt
+
+
+@functools.cache
+def llama() -> Any:
+    """The module of low-level bindings, with the log captured and the backends initialised."""
+    from llama_cpp import llama_cpp as bindings
+
+    # ctypes keeps no reference to a callback that C still holds, so it lives on the module.
+    bindings.bedside_log_callback = bindings.llama_log_callback(_capture_log)
+    bindings.llama_log_set(bindings.bedside_log_callback, ctypes.c_void_p(0))
+    bindings.llama_backend_init()
+    return bindings
+
+
+@functools.cache
+def c_flag_reader() -> int:
+    """Address of libc's `strlen`: over a two-byte buffer it answers 0 or 1, so C code can poll a flag without Python.
+
+    A Python callback there fires hundreds of times per token and fights for the interpreter lock.
+    """
+    address = ctypes.cast(ctypes.CDLL(None).strlen, ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+def supports_gpu() -> bool:
+    """Whether this build of llama.cpp can offload layers to a GPU and sees one."""
+    return bool(llama().llama_supports_gpu_offload())
+
+
+def default_threads() -> int:
+    """Physical cores that this process may run on; llama.cpp's spinning threads gain nothing from hyper-threads."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    physical = psutil.cpu_count(logical=False) or available
+    return max(1, min(physical, available))
