@@ -1,0 +1,19 @@
+"""Model families: one file each, and one line in `FAMILIES`."""
+
+from typing import Any
+
+from compressor.errors import FamilyError
+from compressor.families.contract import Family
+from compressor.families.llama import LlamaFamily
+
+FAMILIES: tuple[Family, ...] = (LlamaFamily(),)
+
+
+def find_family(config: dict[str, Any]) -> Family:
+    """The family of a Hugging Face config.json. Raises FamilyError naming the architecture and those supported."""
+    architecture = str((config.get("architectures") or [config.get("model_type", "unknown")])[0])
+    for family in FAMILIES:
+        if architecture in family.architectures:
+            return family
+    supported = ", ".join(name for family in FAMILIES for name in family.architectures)
+    raise FamilyError(f"architecture {architecture} is not supported; supported are {supported}")

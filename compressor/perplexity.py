@@ -1,0 +1,105 @@
+"""Perplexity of a GGUF file through llama.cpp, in the two conventions that published figures use.
+
+`hf_stride`: each document alone, BOS once at its start, windows that overlap by half, every token scored once.
+`llama_cpp_chunk`: all documents as one text, cut into windows that start with BOS, only the second half of each scored.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from compressor.layers import Advance
+from models.runtime.batch import Batch
+from models.runtime.context import Context
+from models.runtime.model import Model
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """One file on one text. Perplexities are per token of this model's tokenizer; bits per byte compare tokenizers."""
+
+    hf_stride: float
+    bits_per_byte: float
+    scored_tokens: int
+    llama_cpp_chunk: float | None
+    """None where the text is shorter than one window."""
+
+
+@dataclass
+class _Sum:
+    nats: float = 0.0
+    tokens: int = 0
+
+    def add(self, nats: Sequence[float]) -> None:
+        self.nats += math.fsum(nats)
+        self.tokens += len(nats)
+
+    def perplexity(self) -> float:
+        return math.exp(self.nats / self.tokens)
+
+
+def score_text(
+    path: Path,
+    documents: Sequence[str],
+    window: int,
+    *,
+    kv_type: str = "f16",
+    flash_attention: bool | None = None,
+    advance: Advance = lambda: None,
+) -> TextScore:
+    """Score `documents` with windows of `window` tokens; `advance` is called once a document. Raises RuntimeFailure."""
+    with (
+        Model.load(path) as model,
+        Context(
+            model, n_ctx=window, n_batch=window, n_ubatch=window, kv_type=kv_type, flash_attention=flash_attention
+        ) as context,
+    ):
+        start = [model.bos] if model.bos is not None else []
+        stride = _Sum()
+        for document in documents:
+            ids = start + model.tokenize(document, add_bos=False, parse_special=False)
+            _score_strided(context, ids, window, stride)
+            advance()
+        chunk = _score_chunks(
+            context, start, model.tokenize("\n\n".join(documents), add_bos=False, parse_special=False), window
+        )
+    size = sum(len(document.encode()) for document in documents)
+    bits = stride.nats / math.log(2) / size
+    return TextScore(stride.perplexity(), bits, stride.tokens, chunk.perplexity() if chunk.tokens else None)
+
+
+def _score_strided(context: Context, ids: Sequence[int], window: int, total: _Sum) -> None:
+    scored_to = 1
+    for begin in range(0, len(ids), window // 2):
+        end = min(begin + window, len(ids))
+        if end <= scored_to:
+            break
+        total.add(token_nats(context, ids[begin:end], scored_to - begin))
+        scored_to = end
+
+
+def _score_chunks(context: Context, start: Sequence[int], ids: Sequence[int], window: int) -> _Sum:
+    total = _Sum()
+    text = [*start, *ids]
+    for begin in range(0, len(text) - window + 1, window):
+        chunk = [*start, *text[begin + len(start) : begin + window]]
+        total.add(token_nats(context, chunk, window // 2 + 1))
+    return total
+
+
+def token_nats(context: Context, ids: Sequence[int], first: int) -> list[float]:
+    """−ln p of tokens `first` (at least 1) to the last, each given all before it; the context is cleared first."""
+    context.clear()
+    with Batch(len(ids), 1) as batch:
+        for position, token in enumerate(ids):
+            batch.add(token, position, [0], logits=first - 1 <= position < len(ids) - 1)
+        context.decode(batch)
+    nats = []
+    for position in range(first, len(ids)):
+        logits = context.logits(position - 1).astype(np.float64)
+        peak = logits.max()
+        nats.append(float(peak + np.log(np.exp(logits - peak).sum()) - logits[ids[position]]))
+    return nats

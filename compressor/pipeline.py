@@ -1,0 +1,102 @@
+"""Running a job: finished stages are skipped, changed ones and all after them run again, one process per run folder."""
+
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from compressor.job import Job
+from compressor.manifest import (
+    FileRecord,
+    StageRecord,
+    is_intact,
+    locked,
+    peak_memory_bytes,
+    read_record,
+    record_file,
+    restart_peak_memory,
+    stage_key,
+    versions,
+    write_json,
+    write_record,
+)
+from compressor.mask import neuron_ceiling
+from compressor.report import write_report
+from compressor.sizes import model_cost
+from compressor.stages import Stage, plan
+from compressor.storage import disk_errors, file_sha256, write_text
+
+RECORD = "manifest.json"
+KEY = "key"
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Run what is not finished and write the report; returns the run's manifest. Raises BedsideError of any kind."""
+    with locked(job.out), disk_errors(job.out), torch.inference_mode():
+        manifest = _describe(job)
+        write_json(job.out / RECORD, manifest)
+        neuron_ceiling(job.recipe.budget, model_cost(job), job.recipe.mask.method, job.recipe.mask.multiple)
+        stages = plan(job)
+        inputs = {stage.name: dict(stage.inputs(job)) for stage in stages}
+        earlier = [FileRecord("model", digest, 0, 0) for digest in manifest["model"]["files"].values()]
+        for stage in stages:
+            record = _run_stage(job, stage, inputs[stage.name], earlier)
+            earlier += record.files
+            manifest["stages"][stage.name] = asdict(record)
+            write_json(job.out / RECORD, manifest)
+        write_report(job.out, manifest)
+    return manifest
+
+
+def _run_stage(job: Job, stage: Stage, inputs: dict[str, Any], earlier: list[FileRecord]) -> StageRecord:
+    folder = job.stage_folder(stage.name)
+    key = stage_key(stage.name, inputs, earlier)
+    finished = read_record(folder / RECORD)
+    if finished is not None and finished.key == key and all(is_intact(job.out, record) for record in finished.files):
+        job.reporter.say(f"{stage.name}: finished before, kept")
+        return finished
+    _prepare(job.out, folder, key, finished)
+    restart_peak_memory()
+    started_s = time.monotonic()
+    outcome = stage.run(job, folder)
+    record = StageRecord(
+        stage=stage.name,
+        key=key,
+        inputs=inputs,
+        files=tuple(record_file(job.out, path) for path in outcome.files),
+        facts=outcome.facts,
+        wall_s=round(time.monotonic() - started_s, 3),
+        peak_memory_bytes=peak_memory_bytes(),
+        versions=versions(),
+    )
+    write_record(folder / RECORD, record)
+    return record
+
+
+def _prepare(out: Path, folder: Path, key: str, stale: StageRecord | None) -> None:
+    """Keep an interrupted stage's work if it was for the same key; else remove all that it made."""
+    if stale is not None:
+        for record in stale.files:
+            (out / record.path).unlink(missing_ok=True)
+    started = folder / KEY
+    if stale is not None or not started.is_file() or started.read_text("utf-8") != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        write_text(started, key)
+
+
+def _describe(job: Job) -> dict[str, Any]:
+    folder = job.checkpoint.folder
+    files = [folder / "config.json", *job.checkpoint.weight_files()]
+    files += sorted(path for path in folder.glob("*token*") if path.is_file())
+    files += sorted(path for path in folder.glob("chat_template*") if path.is_file())
+    return {
+        "model": {"name": job.name, "files": {path.name: file_sha256(path) for path in files}},
+        "recipe": {"name": job.recipe_name, "content": job.recipe.model_dump(mode="json")},
+        "seed": job.recipe.calibrate.seed,
+        "versions": versions(),
+        "shape": asdict(job.shape),
+        "stages": {},
+    }

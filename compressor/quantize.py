@@ -1,0 +1,27 @@
+"""Q4_0 through llama.cpp's own quantizer, then read back: a tensor of an unexpected type is an error."""
+
+from pathlib import Path
+
+from models.runtime.quantize import quantize
+
+from compressor.errors import QuantizationError
+from compressor.sizes import expected_type
+from models.gguf_header import read_header
+
+
+def quantize_file(source: Path, target: Path) -> None:
+    """Write `target` whole or not at all. Raises RuntimeFailure, StorageError."""
+    quantize(source, target, file_type="q4_0")
+
+
+def check_types(path: Path, *, tied: bool) -> dict[str, int]:
+    """How many tensors the file holds of each type. Raises QuantizationError where one is not what Q4_0 should give."""
+    found: dict[str, int] = {}
+    for tensor in read_header(path).tensors:
+        expected = expected_type(tensor.name, tensor.shape[::-1], tied)
+        if tensor.type_name != expected:
+            raise QuantizationError(
+                f"{path.name}: {tensor.name} is {tensor.type_name}, not {expected}; no width but a multiple of 32 works"
+            )
+        found[expected] = found.get(expected, 0) + 1
+    return found

@@ -1,0 +1,180 @@
+"""Recipes: what `bedside compress` does to a model, as TOML, checked whole before any work starts."""
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from compressor.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+UNBUILT_TABLES = {"heal": "leave the table out"}
+UNBUILT_BUDGETS = ("board", "retention")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Calibrate(_Table):
+    """Which text the statistics are taken on."""
+
+    text: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)] = {"starter": 1.0}
+    """Source (`starter`, a corpus under --data, or a JSONL path) to its share of the ungrounded samples."""
+    samples: Annotated[int, Field(ge=8)] = 128
+    tokens_per_sample: Annotated[int, Field(ge=64)] = 512
+    grounded_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of samples in the grounded run-time format, built from the starter notes."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Saliency(_Table):
+    """How neurons are scored."""
+
+    criterion: Literal["saliency"] = "saliency"
+
+
+class Mask(_Table):
+    """How scores and budget become widths."""
+
+    method: Literal["uniform", "global"] = "uniform"
+    multiple: Annotated[int, Field(ge=32, multiple_of=32)] = 256
+    """Widths are multiples of this (neurons); 32 is the Q4_0 block."""
+
+
+class Budget(_Table):
+    """How small: exactly one of these is set, and the result never exceeds it."""
+
+    ffn_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the FFN neurons that is removed, at least."""
+    parameters: Annotated[int, Field(gt=0)] | None = None
+    """Unique parameters of the pruned model, at most."""
+    bytes: Annotated[int, Field(gt=0)] | None = None
+    """Size of the Q4_0 file, at most."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _built_kinds_only(cls, value: object) -> object:
+        if isinstance(value, dict):
+            for kind in UNBUILT_BUDGETS:
+                if kind in value:
+                    raise ValueError(f"{kind} is not built yet; use ffn_share, parameters or bytes")
+        return value
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Budget":
+        given = [kind for kind in ("ffn_share", "parameters", "bytes") if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise ValueError(f"exactly one of ffn_share, parameters, bytes is needed; found {found}")
+        return self
+
+
+class Reconstruct(_Table):
+    """Least squares on the kept columns of down; the table's absence leaves the stage out."""
+
+    target: Literal["dense", "own"] = "dense"
+    """`dense`: the dense model's residual stream after the layer. `own`: the layer's own unpruned output."""
+    ridge: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, strict=False)] = (
+        0.001,
+        0.01,
+        0.1,
+        1.0,
+    )
+    """Candidates for λ as shares of the mean diagonal of H; tuning text chooses per layer."""
+
+
+class Export(_Table):
+    """Which files are written beside the pruned F16 GGUF."""
+
+    dense: bool = False
+    """Also write gguf/dense-f16.gguf (the built-in reference model always does)."""
+
+
+class Quantize(_Table):
+    """The shipped file's type."""
+
+    type: Literal["q4_0"] = "q4_0"
+    imatrix: Literal[False] = False
+    """Importance matrix: not built yet, so only false is accepted."""
+
+
+class Evaluate(_Table):
+    """What the finished files are measured on."""
+
+    text: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] = ("starter",)
+    documents: Annotated[int, Field(ge=1)] = 100
+    """At most so many documents of each text."""
+    context_tokens: Annotated[int, Field(ge=64, multiple_of=2)] = 512
+
+
+class Recipe(_Table):
+    """A whole recipe; every table but [budget] has defaults."""
+
+    calibrate: Calibrate = Calibrate()
+    saliency: Saliency = Saliency()
+    mask: Mask = Mask()
+    budget: Budget
+    reconstruct: Reconstruct | None = None
+    export: Export = Export()
+    quantize: Quantize = Quantize()
+    evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _built_tables_only(cls, value: object) -> object:
+        if isinstance(value, dict):
+            for table, remedy in UNBUILT_TABLES.items():
+                if table in value:
+                    raise ValueError(f"[{table}] is not built yet; {remedy}")
+        return value
+
+
+def load_recipe(name_or_path: str) -> tuple[str, Recipe]:
+    """The recipe's name (its file's stem) and content. Raises RecipeError naming every fault at once."""
+    packaged = files("compressor").joinpath("recipes", f"{name_or_path}.toml")
+    if packaged.is_file():
+        return name_or_path, parse_recipe(packaged.read_text("utf-8"), name_or_path)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise RecipeError(f"no recipe {name_or_path}: give a TOML file or one of {', '.join(packaged_recipes())}")
+    try:
+        source = path.read_text("utf-8")
+    except (UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"recipe {path} cannot be read ({error}); give a UTF-8 TOML file") from error
+    return path.stem, parse_recipe(source, str(path))
+
+
+def packaged_recipes() -> list[str]:
+    """Names of the recipes that ship with the package."""
+    folder = files("compressor").joinpath("recipes")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def parse_recipe(source: str, name: str) -> Recipe:
+    """Check TOML text. Raises RecipeError with all faults in one line."""
+    try:
+        return Recipe.model_validate(tomllib.loads(source))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {name} is not TOML ({error}); correct it") from error
+    except ValidationError as error:
+        faults = "; ".join(_fault(dict(item)) for item in error.errors())
+        raise RecipeError(f"recipe {name}: {faults}") from error
+
+
+def _fault(item: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {where}; remove or correct it"
+    if item["type"] == "missing":
+        return f"{where} is missing; add it"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return f"{where}: {message}" if where else message
+    return f"{where} = {item['input']!r}: {message[0].lower()}{message[1:]}; correct it"

@@ -1,0 +1,120 @@
+"""The report of a run: a table of what was kept, for the terminal, for people (Markdown) and for programs (JSON)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from compressor.errors import RunError
+from compressor.manifest import write_json
+from compressor.storage import write_text
+
+COLUMNS = (
+    "file",
+    "size MB",
+    "parameters",
+    "FFN removed",
+    "text",
+    "perplexity",
+    "llama.cpp chunks",
+    "bits/byte",
+    "prompt tok/s",
+    "tok/s",
+)
+
+CONVENTIONS = """\
+Perplexity (`hf_stride`): each document alone, BOS first, windows overlapping by half, every token scored once; bits per
+byte are of this. llama.cpp chunks (`llama_cpp_chunk`): all text joined, windows starting with BOS, second half scored.
+Both are of the file itself, through llama.cpp."""
+
+
+def write_report(out: Path, manifest: Mapping[str, Any]) -> None:
+    """Write RUN/report/report.md and report.json. Raises StorageError, RunError for an unfinished run."""
+    report = build_report(out, manifest)
+    write_json(out / "report" / "report.json", report)
+    write_text(out / "report" / "report.md", to_markdown(report))
+
+
+def read_manifest(out: Path) -> dict[str, Any]:
+    """RUN/manifest.json. Raises RunError where there is none."""
+    try:
+        content = json.loads((out / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{out} holds no run ({error}); give the --out folder of bedside compress") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{out}/manifest.json is damaged; run bedside compress with the same --out again")
+    return content
+
+
+def build_report(out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The measured rows with what made them. Raises RunError where the run is not finished."""
+    stages = manifest["stages"]
+    evaluation = next((record for name, record in stages.items() if name.endswith("-evaluate")), None)
+    if evaluation is None:
+        raise RunError(f"the run in {out} is not finished; run the same bedside compress command to continue")
+    return {
+        "model": manifest["model"]["name"],
+        "recipe": manifest["recipe"],
+        "rows": evaluation["facts"]["rows"],
+        "facts": {name: record["facts"] for name, record in stages.items() if name != evaluation["stage"]},
+        "wall_s": {name: record["wall_s"] for name, record in stages.items()},
+        "peak_memory_bytes": max(record["peak_memory_bytes"] for record in stages.values()),
+        "versions": manifest["versions"],
+    }
+
+
+def cells(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The table's rows as text, one for each file and evaluation text."""
+    return [_cells(row, text, score) for row in report["rows"] for text, score in row["texts"].items()]
+
+
+def _cells(row: Mapping[str, Any], text: str, score: Mapping[str, Any]) -> tuple[str, ...]:
+    chunks = score["llama_cpp_chunk"]
+    return (
+        str(row["label"]),
+        f"{row['bytes'] / 1e6:.1f}",
+        f"{row['parameters']:,}",
+        f"{row['ffn_share_removed']:.1%}",
+        text,
+        f"{score['hf_stride']:.2f}",
+        "–" if chunks is None else f"{chunks:.2f}",
+        f"{score['bits_per_byte']:.3f}",
+        f"{row['prompt_tokens_per_s']:.0f}",
+        f"{row['decode_tokens_per_s']:.1f}",
+    )
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """report.md."""
+    lines = [f"# {report['model']}, recipe {report['recipe']['name']}", ""]
+    lines += _markdown_table(COLUMNS, cells(report))
+    lines += [
+        "",
+        CONVENTIONS,
+        "",
+        f"Peak memory {report['peak_memory_bytes'] / 2**20:.0f} MiB; {sum(report['wall_s'].values()):.0f} s in all.",
+        "",
+    ]
+    lines += _markdown_table(("stage", "s"), [(name, f"{wall_s:.1f}") for name, wall_s in report["wall_s"].items()])
+    return "\n".join([*lines, ""])
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(header)} |",
+        f"|{'---|' * len(header)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def print_table(report: Mapping[str, Any], console: Console) -> None:
+    """The table on the terminal."""
+    table = Table(title=f"{report['model']}, recipe {report['recipe']['name']}")
+    for index, column in enumerate(COLUMNS):
+        table.add_column(column, justify="left" if index in {0, 4} else "right")
+    for row in cells(report):
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,47 @@
+"""What a Q4_0 file of a given shape weighs, and so what a budget buys."""
+
+from collections.abc import Sequence
+from math import prod
+
+from compressor.export_gguf import GgufModel, header_bytes, quantized_bytes
+from compressor.job import Job, unique_parameters
+from compressor.mask import Cost
+
+Q4_0_BYTES = 18 / 32
+Q6_K_BYTES = 210 / 256
+Q8_0_BYTES = 34 / 32
+HEADER_SLACK_BYTES = 4096
+"""What llama.cpp may add to the header."""
+
+
+def expected_type(name: str, shape: Sequence[int], tied: bool) -> str:
+    """The type that llama.cpp's Q4_0 gives tensor `name` of `shape` (out, in): Q6_K needs rows of 256."""
+    if len(shape) == 1:
+        return "F32"
+    if name == "output.weight" or (tied and name == "token_embd.weight"):
+        return "Q6_K" if shape[-1] % 256 == 0 else "Q8_0"
+    return "Q4_0"
+
+
+def tensor_bytes(name: str, shape: Sequence[int], tied: bool) -> int:
+    """Stored size of one tensor in the Q4_0 file."""
+    each = {"F32": 4.0, "Q4_0": Q4_0_BYTES, "Q6_K": Q6_K_BYTES, "Q8_0": Q8_0_BYTES}[expected_type(name, shape, tied)]
+    return round(prod(shape) * each)
+
+
+def model_cost(job: Job) -> Cost:
+    """Fixed and per-neuron cost of the job's model."""
+    shape = job.shape
+    model: GgufModel = job.gguf_model(job.checkpoint, job.name)
+    header = header_bytes(model, job.out / ".header.gguf") + HEADER_SLACK_BYTES
+    dense_bytes = quantized_bytes(header, model, lambda name, size: tensor_bytes(name, size, shape.tied))
+    neurons = shape.layers * shape.ffn
+    per_neuron_bytes = 3 * shape.hidden * Q4_0_BYTES
+    return Cost(
+        layers=shape.layers,
+        ffn=shape.ffn,
+        fixed_parameters=unique_parameters(job.checkpoint, job.family, shape) - 3 * shape.hidden * neurons,
+        parameters_per_neuron=3 * shape.hidden,
+        fixed_bytes=dense_bytes - int(per_neuron_bytes * neurons),
+        bytes_per_neuron=per_neuron_bytes,
+    )

@@ -1,0 +1,85 @@
+"""Writes that are whole or absent, and disk errors as one line."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from models.errors import StorageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into StorageError; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        # numpy reports a short write without an error number.
+        number = errno.ENOSPC if error.errno is None and "requested and" in str(error) else error.errno
+        raise _storage_error(path, number, error) from error
+    except SafetensorError as error:
+        number = next((code for code in _FULL | _FORBIDDEN if f"os error {code}" in str(error)), None)
+        if number is None:
+            raise
+        raise _storage_error(path, number, error) from error
+
+
+def _storage_error(path: Path, number: int | None, error: Exception) -> StorageError:
+    if number in _FULL:
+        return StorageError(f"no space left while writing {path}; free some and run the same command to continue")
+    if number in _FORBIDDEN:
+        return StorageError(f"{path} may not be written; choose another --out or correct its permissions")
+    return StorageError(f"{path} cannot be read or written ({error}); check the disk and run the same command again")
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, then put it in place. Raises StorageError."""
+    partial = path.with_name(f".{path.name}.partial")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(partial)
+            with partial.open("rb") as handle:
+                os.fsync(handle.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a UTF-8 text file atomically. Raises StorageError."""
+    write_atomic(path, lambda partial: void(partial.write_text(text, "utf-8")))
+
+
+def void(_: object) -> None:
+    """Drop a result, so that a lambda returns nothing."""
+
+
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file atomically. Raises StorageError."""
+    ready = {name: tensors[name].detach().contiguous() for name in sorted(tensors)}
+    write_atomic(path, lambda partial: save_file(ready, partial, metadata=metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """All tensors of a file that `save_tensors` wrote, and its metadata."""
+    with safe_open(path, framework="pt") as handle:
+        return {name: handle.get_tensor(name) for name in handle.keys()}, dict(handle.metadata() or {})  # noqa: SIM118
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

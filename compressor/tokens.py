@@ -1,0 +1,170 @@
+"""Token rows from documents: chat template as in use, BOS kept, a fixed seed."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from compressor.errors import CheckpointError
+from compressor.grounded import Messages, grounded_examples
+from compressor.recipe import Calibrate
+from compressor.storage import load_tensors, save_tensors
+from compressor.text import Document, read_source, split_tuning
+from models.errors import TemplateError, TextError
+from models.starter import split_notes
+
+SHORTEST_ROW_TOKENS = 16
+TUNING_PART = 6
+"""One tuning row for so many calibration rows."""
+GROUNDED_DRAWS = 2
+"""Examples drawn for each one wanted, so that those too long for a row can be left out."""
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Rows of token ids, each starting with BOS where the model has one."""
+
+    calibrate: list[list[int]]
+    tuning: list[list[int]]
+
+
+class ChatTokenizer:
+    """The checkpoint's own tokenizer and chat template. Raises CheckpointError where it cannot be loaded."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"the tokenizer in {folder} cannot be loaded ({reason}); copy its files there"
+            ) from error
+        self.bos: int | None = self._tokenizer.bos_token_id
+        self.eos: int | None = self._tokenizer.eos_token_id
+        self.has_template = self._tokenizer.chat_template is not None
+
+    @property
+    def chat_template(self) -> str | None:
+        """The template's Jinja source."""
+        template = self._tokenizer.chat_template
+        return template if isinstance(template, str) or template is None else str(template["default"])
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the tokenizer puts BOS before plain text by itself."""
+        ids = self._tokenizer("a").input_ids
+        return bool(ids) and self.bos is not None and ids[0] == self.bos
+
+    def text(self, text: str) -> list[int]:
+        """Ids of plain text without any special token."""
+        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def messages(self, messages: Messages) -> list[int]:
+        """Ids of a whole conversation, BOS first where the model has one. Raises TemplateError without a template."""
+        if not self.has_template:
+            raise TemplateError(
+                "the model has no chat template: set calibrate.grounded_share = 0 or use its chat version"
+            )
+        rendered = self._tokenizer.apply_chat_template(messages, tokenize=False)
+        ids = list(self._tokenizer(rendered, add_special_tokens=False).input_ids)
+        return ids if ids[:1] == self._start() else [*self._start(), *ids]
+
+    def windows(self, document: Document, length: int) -> list[list[int]]:
+        """Rows of at most `length` ids: a question with the start of its answer, or plain text cut into windows."""
+        if document.question is not None and self.has_template:
+            turns = [{"role": "user", "content": document.question}, {"role": "assistant", "content": document.text}]
+            return [self.messages(turns)[:length]]
+        text = document.text if document.question is None else f"{document.question}\n{document.text}"
+        ids, step = self.text(text), length - len(self._start())
+        rows = [self._start() + ids[at : at + step] for at in range(0, len(ids), step)]
+        return [row for row in rows if len(row) >= SHORTEST_ROW_TOKENS] or rows[:1]
+
+    def end_of_turn(self) -> int | None:
+        """The last special id of a rendered assistant message: what ends an answer."""
+        if not self.has_template:
+            return None
+        turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "a"}]
+        special = frozenset(self._tokenizer.all_special_ids) | frozenset(self._tokenizer.added_tokens_decoder)
+        last = next((token for token in reversed(self.messages(turns)) if token in special), None)
+        return last if last != self.bos else None
+
+    def _start(self) -> list[int]:
+        return [] if self.bos is None else [self.bos]
+
+
+def build_rows(recipe: Calibrate, tokenizer: ChatTokenizer, data: Path | None) -> TokenRows:
+    """Calibration and tuning rows from disjoint documents. Raises TextError, TemplateError."""
+    grounded = round(recipe.samples * recipe.grounded_share)
+    plain = recipe.samples - grounded
+    calibrate, tuning = _grounded_rows(recipe, tokenizer, grounded)
+    total = sum(recipe.text.values())
+    for source, share in sorted(recipe.text.items()):
+        documents = read_source(source, data, "train")
+        parts = split_tuning(documents, (document.id for document in documents), source)
+        wanted = max(1, round(plain * share / total)) if plain else 0
+        calibrate += _plain_rows(tokenizer, parts[0], wanted, recipe)
+        tuning += _plain_rows(tokenizer, parts[1], -(-wanted // TUNING_PART), recipe)
+    if not calibrate or not tuning:
+        raise TextError("the recipe's text gives no calibration or no tuning row; name more text")
+    return TokenRows(calibrate, tuning)
+
+
+def _grounded_rows(recipe: Calibrate, tokenizer: ChatTokenizer, count: int) -> tuple[list[list[int]], list[list[int]]]:
+    if not count:
+        return [], []
+    notes = split_notes()[0]
+    parts = split_tuning(notes, (note.id for note in notes), "starter")
+    wanted = (count, -(-count // TUNING_PART))
+    rows = []
+    for part, number in zip(parts, wanted, strict=True):
+        examples = islice(grounded_examples(part, recipe.seed), number * GROUNDED_DRAWS)
+        rows.append(
+            _whole_first([tokenizer.messages(example) for example in examples], number, recipe.tokens_per_sample)
+        )
+    return rows[0], rows[1]
+
+
+def _whole_first(rows: Sequence[list[int]], count: int, length: int) -> list[list[int]]:
+    """Rows that hold their answer, because they fit; cut ones only where there are too few of those."""
+    whole = [row for row in rows if len(row) <= length]
+    cut = [row[:length] for row in rows if len(row) > length]
+    return (whole + cut)[:count]
+
+
+def _plain_rows(
+    tokenizer: ChatTokenizer, documents: Sequence[Document], count: int, recipe: Calibrate
+) -> list[list[int]]:
+    """At most `count` rows; a source that has fewer gives all it has."""
+    order = list(documents)
+    random.Random(recipe.seed).shuffle(order)
+    rows: list[list[int]] = []
+    for document in order:
+        if len(rows) >= count:
+            break
+        rows += tokenizer.windows(document, recipe.tokens_per_sample)
+    return rows[:count]
+
+
+def save_rows(path: Path, rows: TokenRows) -> None:
+    """Keep the rows for later stages. Raises StorageError."""
+    tensors = {}
+    for name, part in vars(rows).items():
+        tensors[f"{name}.ids"] = torch.tensor([token for row in part for token in row], dtype=torch.int32)
+        tensors[f"{name}.lengths"] = torch.tensor([len(row) for row in part], dtype=torch.int32)
+    save_tensors(path, tensors)
+
+
+def load_rows(path: Path) -> TokenRows:
+    """What `save_rows` kept."""
+    tensors, _ = load_tensors(path)
+
+    def part(name: str) -> list[list[int]]:
+        lengths = tensors[f"{name}.lengths"].tolist()
+        return [row.tolist() for row in torch.split(tensors[f"{name}.ids"], lengths)]
+
+    return TokenRows(part("calibrate"), part("tuning"))
