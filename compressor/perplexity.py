@@ -48,13 +48,20 @@ def score_text(
     *,
     kv_type: str = "f16",
     flash_attention: bool | None = None,
+    threads: int | None = None,
     advance: Advance = lambda: None,
 ) -> TextScore:
     """Score `documents` with windows of `window` tokens; `advance` is called once a document. Raises RuntimeFailure."""
     with (
         Model.load(path) as model,
         Context(
-            model, n_ctx=window, n_batch=window, n_ubatch=window, kv_type=kv_type, flash_attention=flash_attention
+            model,
+            n_ctx=window,
+            n_batch=window,
+            n_ubatch=window,
+            threads=threads,
+            kv_type=kv_type,
+            flash_attention=flash_attention,
         ) as context,
     ):
         start = [model.bos] if model.bos is not None else []

@@ -1,0 +1,114 @@
+"""Scores, budgets and masks: closed forms and invariants."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compressor.calibrate import NeuronSums
+from compressor.errors import BudgetError
+from compressor.mask import Cost, choose, neuron_ceiling
+from compressor.recipe import Budget
+from compressor.saliency import percentile_ranks, saliency
+
+COST = Cost(
+    layers=4, ffn=256, fixed_parameters=10_000, parameters_per_neuron=48, fixed_bytes=5_000, bytes_per_neuron=27.0
+)
+
+
+def test_ranks_share_ties_and_span_zero_to_one() -> None:
+    ranks = percentile_ranks(torch.tensor([5.0, 1.0, 5.0, 9.0, 1.0]))
+    assert ranks.tolist() == [0.625, 0.125, 0.625, 1.0, 0.125]
+
+
+def test_a_neuron_goes_only_where_both_are_low() -> None:
+    """Strength m = [1, 2, 3, 4] and steepness a = [4, 1, 3, 2]: ranks in thirds, the larger of the two."""
+    zeros = NeuronSums.zeros(4)
+    zeros.h_squared = torch.tensor([1.0, 4.0, 9.0, 16.0], dtype=torch.float64) * 10
+    zeros.slope_squared = torch.tensor([16.0, 1.0, 9.0, 4.0], dtype=torch.float64) * 10
+    torch.testing.assert_close(saliency(zeros, 10), torch.tensor([1.0, 1 / 3, 2 / 3, 1.0], dtype=torch.float64))
+
+
+def layer_scores(layers: int, ffn: int, seed: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.rand(ffn, generator=generator, dtype=torch.float64) * (index + 1) for index in range(layers)]
+
+
+@given(
+    share=st.floats(0.01, 0.86),
+    layers=st.integers(1, 5),
+    blocks=st.integers(2, 9),
+    rule=st.tuples(st.sampled_from(["uniform", "global"]), st.sampled_from([32, 64])),
+    seed=st.integers(0, 99),
+)
+def test_masks_keep_the_exact_total(share: float, layers: int, blocks: int, rule: tuple[str, int], seed: int) -> None:
+    method, multiple = rule
+    ffn = blocks * multiple
+    cost = Cost(layers, ffn, 0, 1, 0, 1.0)
+    budget = Budget(ffn_share=share)
+    total = layers * ffn
+    step = layers * multiple if method == "uniform" else multiple
+    allowed = int((1 - share) * total + 1e-9) // step * step
+    if allowed < layers * multiple:
+        with pytest.raises(BudgetError, match="at most"):
+            neuron_ceiling(budget, cost, method, multiple)
+        return
+    kept_total = neuron_ceiling(budget, cost, method, multiple)
+    assert kept_total == allowed
+    scores = layer_scores(layers, ffn, seed)
+    kept = choose(scores, kept_total, method, multiple)
+    assert sum(indices.numel() for indices in kept) == kept_total
+    for indices, layer in zip(kept, scores, strict=True):
+        assert indices.numel() % multiple == 0
+        assert indices.numel() > 0
+        assert bool((indices.diff() > 0).all())
+        dropped = torch.ones(ffn, dtype=torch.bool)
+        dropped[indices] = False
+        if bool(dropped.any()):
+            assert float(layer[indices].min()) >= float(layer[dropped].max())
+
+
+@given(seed=st.integers(0, 50), method=st.sampled_from(["uniform", "global"]))
+def test_masks_follow_a_permutation(seed: int, method: str) -> None:
+    scores = layer_scores(3, 128, seed)
+    order = torch.randperm(128, generator=torch.Generator().manual_seed(seed))
+    kept = choose(scores, 192, method, 32)
+    moved = choose([layer[order] for layer in scores], 192, method, 32)
+    for ours, theirs in zip(kept, moved, strict=True):
+        assert torch.equal(order[theirs].sort().values, ours)
+
+
+def test_global_gives_more_to_the_layer_with_more_salient_neurons() -> None:
+    """Standardised, a layer with a few outliers has its mass below the threshold."""
+    even = torch.linspace(0, 1, 128, dtype=torch.float64)
+    peaked = torch.cat([torch.zeros(120), torch.full((8,), 100.0)]).double()
+    widths = [indices.numel() for indices in choose([even, peaked], 96, "global", 32)]
+    assert widths == [64, 32]
+
+
+@pytest.mark.parametrize(
+    ("budget", "kept"), [({"parameters": 10_000 + 48 * 600}, 512), ({"bytes": 5_000 + 27 * 800}, 768)]
+)
+def test_parameters_and_bytes_are_never_exceeded(budget: dict[str, int], kept: int) -> None:
+    assert neuron_ceiling(Budget(**budget), COST, "uniform", 32) == kept
+    blocks = neuron_ceiling(Budget(**budget), COST, "global", 32)
+    assert blocks == (600 if "parameters" in budget else 800) // 32 * 32
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ({"parameters": 11_000}, "smallest possible is 16144, the largest 53008"),
+        ({"parameters": 10_000_000}, "largest 53008"),
+        ({"bytes": 100}, "smallest possible is 8456, the largest 29192"),
+        ({"ffn_share": 0.99}, "at most 0.8750"),
+    ],
+)
+def test_impossible_budgets_name_the_range(budget: dict[str, float], says: str) -> None:
+    with pytest.raises(BudgetError, match=says):
+        neuron_ceiling(Budget.model_validate(budget), COST, "uniform", 32)
+
+
+def test_a_multiple_wider_than_the_ffn_is_refused() -> None:
+    with pytest.raises(BudgetError, match=r"mask\.multiple = 512"):
+        neuron_ceiling(Budget(ffn_share=0.5), COST, "uniform", 512)
