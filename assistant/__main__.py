@@ -1,0 +1,66 @@
+"""The entry point of the `bedside` command: surroundings, exit codes, one-line errors."""
+
+import os
+import sys
+
+import typer
+
+from assistant.cli import app
+from assistant.plaintext import plain_line
+from models.errors import BedsideError
+
+_ERROR, _USAGE, _INTERRUPTED = 1, 2, 130
+# Nothing that runs on the device may report home. Set before any library that reads them is imported.
+_QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+# What Typer raises for wrong usage; its name is public, that of its base depends on the version.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has left. Python would complain about the pipe once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _ERROR
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        result = app(prog_name="bedside", standalone_mode=False)
+    except BedsideError as error:
+        return _complain(str(error), _ERROR)
+    except _UsageError as error:
+        return _complain_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+    return result if isinstance(result, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"error: {plain_line(message)}", file=sys.stderr)
+    return code
+
+
+def _complain_usage(error: Exception) -> int:
+    """Say what is wrong with the command line and where its help is, or show the help that Typer made of it."""
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if "\n" in message:
+        print(message, file=sys.stderr)
+        return _USAGE
+    context = getattr(error, "ctx", None)
+    return _complain(f"{message.rstrip('.')}; see {context.command_path if context else 'bedside'} --help", _USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One question from the command line: find passages, generate, check, show."""

@@ -1,0 +1,56 @@
+"""A finished answer with all that came with it, and its JSON form as design and API pages fix it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from assistant.engine.usage import Usage
+from assistant.knowledge.citations import Check
+from assistant.knowledge.claims import normalized
+from assistant.knowledge.library import LibraryPassage
+from assistant.plaintext import plain
+from models.grounding import NO_ANSWER
+
+Evidence = Literal["sufficient", "insufficient", "out_of_scope", "off"]
+
+NOT_SCREENED = "the red-flag screen is not part of this version"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`text` has neither terminal controls nor white space around it; `sources` are numbered from 1 in their order."""
+
+    text: str
+    sources: tuple[LibraryPassage, ...]
+    evidence: Evidence
+    checks: tuple[Check, ...]
+    usage: Usage
+    model: str
+    notice: str | None
+
+    def as_json(self) -> dict[str, object]:
+        """The one object that `bedside ask --json` prints."""
+        return {
+            "answer": self.text,
+            "sources": [_source(number, passage) for number, passage in enumerate(self.sources, start=1)],
+            "evidence": self.evidence,
+            "red_flags": {"screened": False, "reason": NOT_SCREENED, "rules": None, "findings": []},
+            "checks": [asdict(check) for check in self.checks],
+            "usage": self.usage.as_json(),
+            "model": self.model,
+            "notice": self.notice,
+        }
+
+
+def judge_evidence(text: str, sources: Sequence[LibraryPassage], checks: Sequence[Check]) -> Evidence:
+    """What the answer to a grounded question rests on: without sources the library does not cover the question."""
+    if not sources:
+        return "out_of_scope"
+    declined = normalized(text).startswith(normalized(NO_ANSWER))
+    supported = any(check.status == "supported" for check in checks)
+    return "sufficient" if supported and not declined else "insufficient"
+
+
+def _source(number: int, passage: LibraryPassage) -> dict[str, object]:
+    fields = {name: plain(str(value)) for name, value in asdict(passage).items()}
+    return {"n": number, **fields}

@@ -1,0 +1,37 @@
+"""Which model answers: a name from catalogue or store, or a file, checked before it is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.runtime.trial import trial_load
+
+from models.builtin import REFERENCE_ID
+from models.gguf_header import read_header
+from models.resolve import resolve_gguf
+
+REFERENCE_NOTICE = "reference model: not for clinical use"
+
+
+@dataclass(frozen=True)
+class ChosenModel:
+    """The file to load, the name to show, and what must be said with its answers."""
+
+    path: Path
+    name: str
+    notice: str | None
+
+
+def choose_model(name: str) -> ChosenModel:
+    """Find and check the model. Raises ModelNotFoundError or ModelFileError.
+
+    A file given by path has no pinned checksum: its header is read by our own bounded reader and its first load happens
+    in a process that may die of it.
+    """
+    path = resolve_gguf(name)
+    header = read_header(path)
+    by_path = name != REFERENCE_ID and path == Path(name)
+    if by_path:
+        trial_load(path)
+    described = str(header.metadata.get("general.name", "")).casefold().replace("-", " ")
+    is_reference = name == REFERENCE_ID or "bedside reference" in described
+    return ChosenModel(path, path.name if by_path else name, REFERENCE_NOTICE if is_reference else None)

@@ -1,0 +1,197 @@
+"""The answer on a terminal or in a pipe: text as it comes, then sources, warnings, evidence and speed."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from assistant.ask.answer import NOT_SCREENED, Answer
+from assistant.engine.engine import MAX_ANSWER_TOKENS
+from assistant.knowledge.citations import Check
+from assistant.knowledge.claims import without_marks
+from assistant.knowledge.library import LibraryPassage
+from assistant.plaintext import plain_line
+
+_MAX_WIDTH = 100
+_REASONS = {
+    "number": "a number that the source does not give",
+    "unit": "a unit that the source does not give",
+    "drug": "a drug that the source does not name",
+    "negation": "the source says the opposite, or negates differently",
+    "overlap": "its words are not those of the source",
+}
+_EVIDENCE = {
+    "insufficient": "insufficient - the passages found do not support an answer",
+    "out_of_scope": "out of scope - the library holds no passage on this; --knowledge off asks the model alone",
+    "off": "off - answered without passages; nothing here was checked",
+}
+
+
+class WrappingWriter:
+    """Writes text as it comes, broken between words at `width` columns; None leaves lines as they are."""
+
+    def __init__(self, stream: TextIO, width: int | None) -> None:
+        self._stream = stream
+        self._width = width
+        self._column = 0
+        self._word = ""
+        self._space = ""
+
+    def write(self, text: str) -> None:
+        """Write what is certain: a word appears once its end is known."""
+        if self._width is None:
+            self._stream.write(text)
+        else:
+            for character in text:
+                self._take(character)
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Write the last word and end the line."""
+        self._end_word()
+        self._stream.write("\n")
+        self._stream.flush()
+
+    def _take(self, character: str) -> None:
+        if not character.isspace():
+            self._word += character
+            return
+        self._end_word()
+        if character == "\n":
+            self._stream.write("\n")
+            self._column, self._space = 0, ""
+        else:
+            self._space += " "
+
+    def _end_word(self) -> None:
+        if not self._word:
+            return
+        size = cell_len(self._word)
+        if self._width is not None and self._column and self._column + len(self._space) + size > self._width:
+            self._stream.write("\n")
+            self._column, self._space = 0, ""
+        self._stream.write(self._space + self._word)
+        self._column += len(self._space) + size
+        self._word = self._space = ""
+
+
+class Screen:
+    """Shows one answer: phases on standard error while waiting, everything else on standard output."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        terminal = self._stream.isatty()
+        width = min(shutil.get_terminal_size().columns, _MAX_WIDTH) if terminal else None
+        self._width = width
+        self._console = Console(file=self._stream, width=width, soft_wrap=not terminal, markup=False, highlight=False)
+        self._writer = WrappingWriter(self._stream, width)
+        self._open_line = False
+        self._status: Status | None = None
+
+    def phase(self, text: str) -> None:
+        """Say what happens now, where somebody watches; the message goes when text comes."""
+        if self._status is None:
+            console = Console(stderr=True)
+            if not console.is_terminal:
+                return
+            self._status = Status(text, console=console)
+            self._status.start()
+        self._status.update(text)
+
+    def _stop_phase(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def close(self) -> None:
+        """Take the progress message away and leave an unfinished answer on a line of its own."""
+        self._stop_phase()
+        if self._open_line:
+            self._writer.finish()
+            self._open_line = False
+
+    def piece(self, text: str) -> None:
+        """Show the next piece of the answer."""
+        self._stop_phase()
+        self._open_line = True
+        self._writer.write(text)
+
+    def answer(self, answer: Answer) -> None:
+        """Show what belongs under the answer."""
+        self.close()
+        if not answer.text:
+            self._line("(the model gave no answer)")
+        for warning in warnings(answer):
+            self._line("")
+            self._line(f"warning: {warning}", "yellow", indent="         ")
+        if answer.sources:
+            self._sources(answer)
+        self._line("")
+        self._line(f"Evidence: {evidence(answer)}", indent="          ")
+        self._line(f"Red flags: not screened - {NOT_SCREENED}", "dim", indent="           ")
+        self._line(summary(answer), "dim")
+
+    def _sources(self, answer: Answer) -> None:
+        cited = {number for check in answer.checks if check.status == "supported" for number in check.cites}
+        self._line("")
+        self._line("Sources", "bold")
+        for number, source in enumerate(answer.sources, start=1):
+            style = "" if number in cited else "dim"
+            for line in source_lines(number, source):
+                self._line(line, style, indent="    ")
+
+    def _line(self, text: str, style: str = "", indent: str = "") -> None:
+        lines = [text] if self._width is None else textwrap.wrap(text, self._width, subsequent_indent=indent) or [""]
+        for line in lines:
+            self._console.print(Text(line, style=style))
+
+
+def source_lines(number: int, source: LibraryPassage) -> Iterator[str]:
+    """What is shown of a source: heading, then date and guideline."""
+    yield f"[{number}] {plain_line(source.grounding.heading)}"
+    yield f"    Reviewed {plain_line(source.date)}. Follows {plain_line(source.follows)}."
+
+
+def warnings(answer: Answer) -> Iterator[str]:
+    """One line for each sentence that its source does not support, and for an answer cut short."""
+    for check in answer.checks:
+        if check.status != "supported":
+            yield f"{_fault(check)}: “{plain_line(without_marks(answer.text[check.start : check.end]))}”"
+    if answer.usage.finish_reason in ("length", "context"):
+        yield f"the answer was cut off at its limit (at most {MAX_ANSWER_TOKENS} tokens)"
+
+
+def _fault(check: Check) -> str:
+    if check.status == "uncited":
+        return "no source given"
+    marks = "".join(f"[{number}]" for number in check.cites)
+    return f"not supported by {marks} ({'; '.join(_REASONS[reason] for reason in check.reasons)})"
+
+
+def evidence(answer: Answer) -> str:
+    """The evidence status in words."""
+    if answer.evidence != "sufficient":
+        return _EVIDENCE[answer.evidence]
+    supported = sum(check.status == "supported" for check in answer.checks)
+    return f"sufficient - {supported} of {len(answer.checks)} sentences supported by the source they cite"
+
+
+def summary(answer: Answer) -> str:
+    """Speed, time to first token, model and notice in one line."""
+    usage = answer.usage
+    if usage.first_token_s is None:
+        parts = ["no text generated"]
+    else:
+        speed = usage.decode_tokens_per_s
+        parts = [f"{speed:.1f} tok/s"] if speed is not None else ["speed not measured (one token)"]
+        parts.append(f"first token {usage.first_token_s:.2f} s")
+    parts.append(f"model {plain_line(answer.model)}")
+    if answer.notice:
+        parts.append(answer.notice)
+    return " · ".join(parts)

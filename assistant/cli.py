@@ -1,0 +1,88 @@
+"""The front door: the `bedside` command mounts what the packages offer and imports it only when it is used."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from assistant.errors import MissingExtraError
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A command of another module: a function, or a Typer application with commands of its own."""
+
+    module: str
+    attribute: str
+    summary: str
+    extra: str | None = None
+    needs: tuple[str, ...] = ()
+    """Modules that only the extra installs."""
+
+
+_COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pydantic")
+
+MOUNTS = {
+    "ask": Mount("assistant.ask.command", "ask", "Answer a question from the library, with numbered sources."),
+    "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),
+    "compress": Mount(
+        "compressor.cli", "compress", "Prune, heal and quantize a model by a recipe.", "compress", _COMPRESS_MODULES
+    ),
+    "report": Mount("compressor.cli", "report", "Show the report of a compression run.", "compress", _COMPRESS_MODULES),
+    "pretrain": Mount(
+        "compressor.pretrain.cli", "pretrain", "Train the built-in reference model.", "compress", _COMPRESS_MODULES
+    ),
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Shows stand-ins with a summary in its help, and imports a command only to run it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, (_load(name, MOUNTS[name]) if name in MOUNTS else command), rest
+
+
+def _load(name: str, mount: Mount) -> Any:
+    missing = [module for module in mount.needs if importlib.util.find_spec(module) is None]
+    if missing:
+        raise MissingExtraError(
+            f"bedside {name} needs {', '.join(missing)}; install it with: pip install 'bedside[{mount.extra}]'"
+        )
+    target = getattr(importlib.import_module(mount.module), mount.attribute)
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)
+        target.command(name)(function)
+    command = typer.main.get_command(target)
+    command.name = name
+    return command
+
+
+def _stand_in() -> None:
+    """Never runs: the group loads the real command instead."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bedside {importlib.metadata.version('bedside')}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=_LazyGroup, add_completion=False, no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def bedside(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """A private medical assistant on this device, and the compressor that makes its models. For clinicians."""
+
+
+for _name, _mount in MOUNTS.items():
+    app.command(_name, help=_mount.summary)(_stand_in)

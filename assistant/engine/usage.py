@@ -1,0 +1,50 @@
+"""What one answer cost, as the API reports it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Counts and times of one answer. Times are monotonic seconds; None where nothing was measured.
+
+    `first_token_s` runs from the start of the prompt's processing to the first token, without loading the model.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    load_s: float | None = None
+    first_token_s: float | None = None
+    decode_s: float | None = None
+    finish_reason: str | None = None
+
+    @property
+    def prompt_tokens_per_s(self) -> float | None:
+        """Speed of reading the prompt."""
+        return self.prompt_tokens / self.first_token_s if self.first_token_s else None
+
+    @property
+    def decode_tokens_per_s(self) -> float | None:
+        """Speed of writing, over the tokens after the first."""
+        return (self.completion_tokens - 1) / self.decode_s if self.decode_s and self.completion_tokens > 1 else None
+
+    def as_json(self) -> dict[str, object]:
+        """OpenAI's counts, and ours under `bedside`. No power sensor is read yet, hence null, never 0."""
+        unmeasured = dict.fromkeys(("joules", "watts", "tokens_per_joule", "sensor", "scope", "kind"))
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.prompt_tokens + self.completion_tokens,
+            "bedside": {
+                "prompt_tokens_per_s": _rounded(self.prompt_tokens_per_s),
+                "decode_tokens_per_s": _rounded(self.decode_tokens_per_s),
+                "time_to_first_token_s": _rounded(self.first_token_s),
+                "load_s": _rounded(self.load_s),
+                "cached_tokens": 0,
+                "finish_reason": self.finish_reason,
+                **unmeasured,
+            },
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

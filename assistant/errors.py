@@ -1,0 +1,27 @@
+"""Errors of the assistant; the command line prints each as one line.
+
+BedsideError
+├── LibraryError           the passage library cannot be opened or does not exist
+├── PromptTooLongError     question and note leave no room for an answer in the model's context
+├── MissingExtraError      a command needs packages that this installation left out
+└── TextError
+    └── NoteError          the patient note cannot be read
+"""
+
+from models.errors import BedsideError, TextError
+
+
+class LibraryError(BedsideError):
+    """The passage library cannot be opened or does not exist."""
+
+
+class PromptTooLongError(BedsideError):
+    """Question and note leave no room for an answer in the model's context."""
+
+
+class MissingExtraError(BedsideError):
+    """A command needs packages that this installation left out."""
+
+
+class NoteError(TextError):
+    """The patient note cannot be read."""

@@ -1,0 +1,47 @@
+"""Real parts made small: the starter library's index, a synthetic GGUF, and the command itself in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assistant.knowledge.index import Index
+from assistant.knowledge.library import open_library
+from models.synthetic.gguf import write_gguf
+from models.synthetic.shapes import TINY
+
+Bedside = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def index() -> Index:
+    return Index(open_library("starter"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights: it answers nonsense, but through every real part."""
+    path = tmp_path_factory.mktemp("models") / "tiny.gguf"
+    return write_gguf(path, replace(TINY, context=2048, vocab_size=1024))
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return {**os.environ, "BEDSIDE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def bedside(environment: dict[str, str]) -> Bedside:
+    """Runs `bedside ARGUMENTS` and returns what it printed and its exit code."""
+
+    def run(*arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-W", "error", "-m", "assistant", *arguments]
+        return subprocess.run(
+            command, env=environment, input=stdin or "", capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return run
