@@ -1,0 +1,141 @@
+"""Writing model files so that nothing is half-written: atomic replacement, copies that hash, room checked first."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import StorageError
+
+CHUNK_BYTES = 1 << 20
+SPARE_BYTES = 64 << 20  # left free: a full disk harms more than a missing model
+
+# Called with a file's name and the bytes done since the last call.
+Progress = Callable[[str, int], None]
+FreeSpace = Callable[[Path], int]
+
+
+def no_progress(name: str, done_bytes: int) -> None:
+    """A `Progress` that shows nothing."""
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that this user may still write on the disk of `folder` (which need not exist yet)."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def require_space(folder: Path, needed_bytes: int, free: FreeSpace) -> None:
+    """Refuse work for which the disk has no room.
+
+    Raises:
+        StorageError: with what is needed and what is free.
+    """
+    available = free(folder)
+    if needed_bytes and needed_bytes + SPARE_BYTES > available:
+        needed, left = show_bytes(needed_bytes + SPARE_BYTES), show_bytes(available)
+        raise StorageError(
+            f"not enough room in {folder}: {needed} needed, {left} free; free some or set BEDSIDE_HOME to another disk"
+        )
+
+
+def show_bytes(count: int) -> str:
+    """A size for people: `4.66 GiB`."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{count} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GiB"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to read or write `path` into `StorageError` with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"the disk of {path} is full: free some, then run the command again") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(
+                f"no permission for {error.filename or path}: check its owner or set BEDSIDE_HOME"
+            ) from None
+        raise StorageError(f"{error.filename or path}: {error.strerror or error}") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, or leave it as it was."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with storage_errors(path):
+        try:
+            with partial.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+            sync_folder(path.parent)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def hash_file(path: Path, on_progress: Progress = no_progress) -> str:
+    """sha256 of a file as 64 hex digits."""
+    digest = hashlib.sha256()
+    with storage_errors(path), path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+            on_progress(path.name, len(chunk))
+    return digest.hexdigest()
+
+
+def copy_hashed(source: Path, target: Path, on_progress: Progress = no_progress) -> str:
+    """Copy a file, durably, and return the sha256 of what was copied; a failed copy leaves no `target`."""
+    digest = hashlib.sha256()
+    with storage_errors(target):
+        try:
+            with source.open("rb") as reader, target.open("wb") as writer:
+                while chunk := reader.read(CHUNK_BYTES):
+                    writer.write(chunk)
+                    digest.update(chunk)
+                    on_progress(source.name, len(chunk))
+                writer.flush()
+                os.fsync(writer.fileno())
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+    return digest.hexdigest()
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one process; the lock goes with the process, however it ends.
+
+    Raises:
+        StorageError: another process holds it, or it cannot be made.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = (folder / ".lock").open("wb")
+    try:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(f"another process is writing {folder}: wait for it to end") from None
+        yield
+    finally:
+        stream.close()

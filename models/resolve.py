@@ -1,0 +1,74 @@
+"""From what a person typed (a catalogue id, a stored id or a path) to the file or folder on this machine."""
+
+import difflib
+from pathlib import Path
+
+from models.builtin import REFERENCE_ID, reference_folder, reference_gguf
+from models.catalogue import catalogue, find_in_catalogue
+from models.errors import ModelFileError, ModelNotFoundError
+from models.store import Manifest, Store
+
+
+def resolve_gguf(name_or_path: str | Path, store: Store | None = None) -> Path:
+    """The GGUF file to run: `reference` is the packaged one, a stored id its file, anything else a path.
+
+    Raises:
+        ModelNotFoundError: no such model, or only its checkpoint is here; the message says what to run.
+        ModelFileError: it names a file that is not there.
+    """
+    name, store = str(name_or_path), store or Store()
+    if name == REFERENCE_ID:
+        return reference_gguf()
+    manifest = store.find(name)
+    if manifest is not None and manifest.kind == "gguf":
+        return store.folder(name) / manifest.files[0].name
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if manifest is not None or (path / "config.json").is_file():
+        raise ModelNotFoundError(f"{name} is a checkpoint, not a GGUF file: `bedside compress {name}` makes one")
+    if path.suffix == ".gguf":
+        raise ModelFileError(f"{path} does not exist: check the path")
+    raise not_found(name, store)
+
+
+def resolve_checkpoint(name_or_path: str | Path, store: Store | None = None) -> Path:
+    """The checkpoint folder: `reference` is the packaged one, an id or Hub repository its stored folder, else a path.
+
+    Raises:
+        ModelNotFoundError: no such model here; the message says what to run.
+        ModelFileError: it names a folder that is no checkpoint.
+    """
+    name, store = str(name_or_path), store or Store()
+    if name == REFERENCE_ID:
+        return reference_folder()
+    manifest = store.find(name) or _from_repository(name, store)
+    if manifest is not None and manifest.kind == "checkpoint":
+        return store.folder(manifest.id)
+    path = Path(name_or_path)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelFileError(f"{path} is not a checkpoint: it has no config.json")
+        return path
+    if manifest is not None or path.is_file():
+        raise ModelNotFoundError(f"{name} is a single file, not a checkpoint folder with config.json and safetensors")
+    raise not_found(name, store)
+
+
+def not_found(name: str, store: Store) -> ModelNotFoundError:
+    """The error for a name that is not on this machine, with what the person may have meant or should run."""
+    model = find_in_catalogue(name)
+    if model is not None:
+        return ModelNotFoundError(f"{model.name} is not on this machine: `bedside models pull {name}` fetches it")
+    known = [model.id for model in catalogue()] + [manifest.id for manifest in store.entries()]
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return ModelNotFoundError(f"no model {name!r}: {hint}`bedside models list` shows all")
+
+
+def _from_repository(name: str, store: Store) -> Manifest | None:
+    """The stored checkpoint that was fetched from the Hub repository `name`."""
+    if "/" not in name:
+        return None
+    stored = (manifest for manifest in store.entries() if manifest.origin == f"hub:{name}")
+    return next((manifest for manifest in stored if manifest.kind == "checkpoint"), None)
