@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from compressor.pretrain.config import PretrainConfig
-from compressor.pretrain.copying import copy_window
+from compressor.pretrain.copying import copy_window, repeat_window
 from compressor.pretrain.corpora import Section
 from compressor.pretrain.grounded import Example, ExampleBuilder
 from compressor.pretrain.tokenizer import BEGIN, END, SPECIAL_TOKENS
@@ -25,7 +25,6 @@ KIND_NAMES = {TEXT: "text", PROMPT: "prompt", ANSWER: "answer", COPY: "copy"}
 
 _TEXT_MIX = {"medquad": 0.42, "nursing": 0.2, "anatomy": 0.13, "trials": 0.25}
 _GROUNDED_SHARE, _TEXT_SHARE = 0.62, 0.26
-_CURRICULUM_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,19 @@ class BatchBuilder:
         self.builders = builders
         self._begin = tokenizer.token_to_id(BEGIN)
 
-    def curriculum(self, step: int, done_share: float) -> Batch:
-        """A small batch of copy windows: 128 tokens in the first two fifths of the curriculum, then 192."""
+    def text(self, step: int) -> Batch:
+        """Half a batch of plain text."""
+        rng = np.random.default_rng([self.config.seed, 0, step])
+        rows = [[self._text(rng, self.config.row_tokens)] for _ in range(self.config.rows // 2)]
+        return self._pack(rows, self.config.row_tokens)
+
+    def copying(self, step: int) -> Batch:
+        """A quarter of a batch of windows of 128 and 192 tokens: repeats, and copies across a filler."""
         rng = np.random.default_rng([self.config.seed, 1, step])
-        length = 128 if done_share < 0.4 else 192
-        rows = [
-            [self._copy(rng, length) for _ in range(self.config.row_tokens // length)] for _ in range(_CURRICULUM_ROWS)
-        ]
+        rows = []
+        for _ in range(self.config.rows // 4):
+            length = int(rng.choice((128, 192)))
+            rows.append([self._copy(rng, length, repeats=0.5) for _ in range(self.config.row_tokens // length)])
         return self._pack(rows, self.config.row_tokens)
 
     def mixed(self, step: int, row_tokens: int) -> Batch:
@@ -154,9 +159,9 @@ class BatchBuilder:
         ids = np.concatenate([[self._begin], stream[offset : offset + length - 1].astype(np.int64)])
         return Piece(ids, np.ones(length, np.float32), np.full(length, TEXT, np.int8))
 
-    def _copy(self, rng: np.random.Generator, length: int) -> Piece:
-        stream = self.streams["medquad"]
-        ids, weights = copy_window(rng, stream, length, self.config.vocab_size, len(SPECIAL_TOKENS))
+    def _copy(self, rng: np.random.Generator, length: int, repeats: float = 0.0) -> Piece:
+        window = repeat_window if rng.random() < repeats else copy_window
+        ids, weights = window(rng, self.streams["medquad"], length, self.config.vocab_size, len(SPECIAL_TOKENS))
         return Piece(ids, weights, np.where(weights == 1.0, COPY, TEXT).astype(np.int8))
 
     def _pack(self, rows: list[list[Piece]], row_tokens: int) -> Batch:

@@ -18,10 +18,7 @@ def copy_window(
     """
     segment_length = int(rng.integers(8, min(50, length // 2 - 2) + 1))
     ids = _text(rng, stream, length)
-    if rng.random() < 0.5:
-        segment = _text(rng, stream, segment_length)
-    else:
-        segment = rng.integers(first_id, vocab, segment_length)
+    segment = _segment(rng, stream, segment_length, vocab, first_id)
     start = int(rng.integers(0, length - 2 * segment_length + 1))
     again = int(rng.integers(start + segment_length, length - segment_length + 1))
     ids[start : start + segment_length] = segment
@@ -29,6 +26,23 @@ def copy_window(
     weights = np.full(length, 0.05, np.float32)
     weights[again + 1 : again + segment_length] = 1.0
     return ids, weights
+
+
+def repeat_window(
+    rng: np.random.Generator, stream: NDArray[np.uint16], length: int, vocab: int, first_id: int
+) -> tuple[Ids, NDArray[np.float32]]:
+    """One segment repeated to fill `length`: the densest signal, which starts copying where scattered copies do not."""
+    segment_length = int(rng.integers(6, 33))
+    segment = _segment(rng, stream, segment_length, vocab, first_id)
+    weights = np.ones(length, np.float32)
+    weights[: segment_length + 1] = 0.05
+    return np.resize(segment, length), weights
+
+
+def _segment(
+    rng: np.random.Generator, stream: NDArray[np.uint16], length: int, vocab: int, first_id: int
+) -> Ids:
+    return _text(rng, stream, length) if rng.random() < 0.5 else rng.integers(first_id, vocab, length)
 
 
 def _text(rng: np.random.Generator, stream: NDArray[np.uint16], length: int) -> Ids:

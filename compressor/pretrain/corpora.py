@@ -135,9 +135,14 @@ def _trial(row: dict[str, Any]) -> list[Section]:
     return sections
 
 
+def _meadow(row: dict[str, Any]) -> list[Section]:
+    return [_section("medical_meadow", {**row, "question": row["input"]}, row["input"], "", row["output"])]
+
+
 _PARSERS: dict[str, Callable[[dict[str, Any]], list[Section]]] = {
     "medquad": _medquad,
     "nursing": _textbook("nursing"),
     "anatomy": _textbook("anatomy"),
     "trials": _trial,
+    "medical_meadow": _meadow,
 }

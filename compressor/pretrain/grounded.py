@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from compressor.pretrain.corpora import Section
 from compressor.pretrain.questions import joined_question, lookup_question, section_question
@@ -66,16 +67,19 @@ class ExampleBuilder:
         section = rng.choice(self.sections)
         kind = rng.random()
         if kind < 0.22 and (lookup := self._lookup(rng, section)):
-            return self._assemble(rng, [lookup], answered=True)
+            return self._assemble(rng, [lookup], self._count(rng), answered=True)
         gold = self._gold(rng, section)
         if kind < 0.35 and (other := self._sibling(rng, section)):
-            return self._assemble(rng, [gold, self._gold(rng, other)], answered=True, joined=True)
-        return self._assemble(rng, [gold], answered=kind < 0.8)
+            return self._assemble(rng, [gold, self._gold(rng, other)], self._count(rng), answered=True)
+        return self._assemble(rng, [gold], self._count(rng), answered=kind < 0.8)
 
-    def draw_for(self, rng: random.Random, section: Section, *, answered: bool = True) -> Example:
+    def draw_for(self, rng: random.Random, section: Section, passages: int, *, answered: bool = True) -> Example:
         """The example of one given section with its question as it stands, for evaluation."""
         gold = replace(self._gold(rng, section), question=section.question or f"{section.title}: {section.heading}?")
-        return self._assemble(rng, [gold], answered=answered)
+        return replace(self._assemble(rng, [gold], passages, answered=answered), note=None)
+
+    def _count(self, rng: random.Random) -> int:
+        return rng.randint(2, self.most_passages)
 
     def _gold(self, rng: random.Random, section: Section) -> _Gold:
         sentences = section.sentences[: rng.randint(2, 5)]
@@ -105,14 +109,13 @@ class ExampleBuilder:
         others = [s for s in self._by_title[section.title] if s.heading != section.heading]
         return rng.choice(others) if others else None
 
-    def _assemble(self, rng: random.Random, golds: list[_Gold], *, answered: bool, joined: bool = False) -> Example:
-        wanted = rng.randint(max(2, len(golds)), self.most_passages)
+    def _assemble(self, rng: random.Random, golds: list[_Gold], wanted: int, *, answered: bool) -> Example:
         taken = {gold.passage.heading.lower() for gold in golds}
         passages = [gold.passage for gold in golds] if answered else []
         passages += self._distractors(rng, golds[0].section, wanted - len(passages), taken)
         rng.shuffle(passages)
         first = 1 if rng.random() < 0.9 else rng.randint(2, 6)
-        question = joined_question(golds[0].question, golds[1].question) if joined else golds[0].question
+        question = reduce(joined_question, (gold.question for gold in golds))
         note = rng.choice(rng.choice(self.sections).sentences) if rng.random() < 0.04 else None
         if not answered:
             return Example(question, tuple(passages), first, (), NO_ANSWER, note)

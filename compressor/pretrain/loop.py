@@ -1,8 +1,10 @@
 """The training loop: curriculum, mixture, checkpoints, a loss log; resumable at any moment."""
 
 import json
+import math
 import os
 import shutil
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,8 @@ from compressor.pretrain.optimiser import build_optimisers, learning_rate_factor
 
 _CHECKPOINT_EVERY_S = 300.0
 _LOG_EVERY_STEPS = 10
+_COPIED_NATS = 0.3
+"""The curriculum ends early once the second copy costs less than this per token."""
 
 
 @dataclass
@@ -26,6 +30,8 @@ class _State:
     step: int = 0
     tokens: int = 0
     elapsed_s: float = 0.0
+    copies: bool = False
+    """Whether the curriculum has reached its goal."""
     sums: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -41,12 +47,13 @@ class Trainer:
         self.state = _State()
         if (folder / "checkpoint.pt").exists():
             self._load()
-        self.dtype = fastest_dtype(self.model, builder.curriculum(0, 0.0), self.device)
+        self.dtype = fastest_dtype(self.model, builder.text(0), self.device)
         compilable = self.device.type == "cuda" or shutil.which("g++") or shutil.which("c++")
         self._losses = torch.compile(token_losses) if compilable else token_losses
 
     def run(self) -> LlamaForCausalLM:
-        """Train to the end of the budget; Ctrl-C saves a checkpoint and is raised again."""
+        """Train to the end of the budget; Ctrl-C and SIGTERM save a checkpoint and raise KeyboardInterrupt."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         saved_s = time.monotonic()
         with Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"), TimeRemainingColumn()
@@ -65,8 +72,10 @@ class Trainer:
 
     def _batch(self) -> Batch:
         tokens, config = self.state.tokens, self.config
-        if tokens < config.copy_tokens:
-            return self.builder.curriculum(self.state.step, tokens / config.copy_tokens)
+        if tokens < config.text_tokens:
+            return self.builder.text(self.state.step)
+        if not self.state.copies and tokens < config.text_tokens + config.copy_tokens:
+            return self.builder.copying(self.state.step)
         long = tokens >= (1 - config.long_share) * config.total_tokens
         return self.builder.mixed(self.state.step, config.long_row_tokens if long else config.row_tokens)
 
@@ -103,10 +112,11 @@ class Trainer:
         means = {name: round(total / count, 4) for name, (total, count) in self.state.sums.items()}
         if self.state.step % _LOG_EVERY_STEPS == 0:
             row = {"step": self.state.step, "tokens": self.state.tokens, "lr": round(factor, 4), **means}
-            row |= {"tokens_per_s": round(tokens_per_s), "elapsed_s": round(self.state.elapsed_s)}
+            row |= {"tokens_per_s": round(tokens_per_s), "elapsed_s": round(self.state.elapsed_s), "device": self.device.type}
             with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(row) + "\n")
             self.state.sums = {}
+            self.state.copies |= means.get("copy", math.inf) < _COPIED_NATS
         shown = " ".join(f"{name} {value:.2f}" for name, value in means.items())
         return f"{self.state.tokens / 1e6:.2f}M tokens, {tokens_per_s:,.0f}/s, {shown}"
 
@@ -115,7 +125,7 @@ class Trainer:
         payload = {
             "model": self.model.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "progress": [self.state.step, self.state.tokens, self.state.elapsed_s],
+            "progress": [self.state.step, self.state.tokens, self.state.elapsed_s, self.state.copies],
         }
         with partial.open("wb") as file:
             torch.save(payload, file)
@@ -128,4 +138,4 @@ class Trainer:
         self.model.load_state_dict(payload["model"])
         for optimiser, state in zip(self.optimisers, payload["optimisers"], strict=True):
             optimiser.load_state_dict(state)
-        self.state.step, self.state.tokens, self.state.elapsed_s = payload["progress"]
+        self.state.step, self.state.tokens, self.state.elapsed_s, self.state.copies = payload["progress"]

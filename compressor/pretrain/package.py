@@ -1,0 +1,64 @@
+"""A finished run as files to ship: safetensors shards under 16 MiB, tokenizer, configuration, model card, hashes."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import GenerationConfig, LlamaForCausalLM
+
+from compressor.pretrain.card import model_card
+from compressor.pretrain.config import PretrainConfig
+from compressor.pretrain.evaluate import Report
+from compressor.pretrain.tokenizer import save_tokenizer
+
+SHARD_LIMIT = "14MB"
+SUMS = "SHA256SUMS"
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The loss log of a run, one row per ten steps."""
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+
+
+def write_package(
+    model: LlamaForCausalLM, tokenizer: Tokenizer, config: PretrainConfig, report: Report, run: Path, out: Path
+) -> None:
+    """Write the checkpoint (bfloat16), tokenizer, report and card to `out`, replacing what stands there."""
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    model.to(torch.bfloat16)
+    model.generation_config = GenerationConfig(bos_token_id=0, eos_token_id=1, pad_token_id=2)
+    model.save_pretrained(partial, max_shard_size=SHARD_LIMIT)
+    save_tokenizer(tokenizer, partial, config.context)
+    (partial / "evaluation.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    card = model_card(config, report, read_log(run), model.num_parameters())
+    (partial / "README.md").write_text(card, encoding="utf-8")
+    write_sums(partial)
+    shutil.rmtree(out, ignore_errors=True)
+    partial.replace(out)
+
+
+def install(package: Path, compressed: Path, target: Path) -> None:
+    """Replace the built-in model in `target` by `package` and its compressed GGUF; other files there are removed."""
+    for old in target.iterdir():
+        if old.name != "__init__.py" and old.is_file():
+            old.unlink()
+    for file in (*sorted(package.iterdir()), compressed):
+        shutil.copyfile(file, target / file.name)
+    write_sums(target)
+
+
+def write_sums(folder: Path) -> None:
+    """SHA256SUMS over every other file of the folder, in the format of `sha256sum`."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in {SUMS, "__init__.py"})
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    with (folder / SUMS).open("w", encoding="utf-8") as sums:
+        sums.writelines(lines)
+        sums.flush()
+        os.fsync(sums.fileno())
