@@ -9,8 +9,9 @@ from typing import Any
 
 import psutil
 
-_LEVEL_WARNING = 2
-_LEVEL_ERROR = 3
+# ggml.h's enum: debug 1, information 2, warning 3, error 4, continued 5 (the binding's own logger has it wrong).
+_LEVEL_WARNING = 3
+_LEVEL_ERROR = 4
 _LEVEL_CONTINUED = 5
 _KEPT_LINES = 256
 _QUOTED_LINES = 3
@@ -30,13 +31,17 @@ class LogBuffer:
     def write(self, level: int, text: str) -> None:
         """Add a piece of log text; `level` 5 continues the line before it."""
         with self._lock:
-            if level != _LEVEL_CONTINUED:
-                self._level = level
+            if level not in (_LEVEL_CONTINUED, self._level):
+                self._keep(self._partial)  # progress lines may be left open
+                self._partial, self._level = "", level
             *lines, self._partial = (self._partial + text).split("\n")
             for line in lines:
-                if line.strip():
-                    self._count += 1
-                    self._lines.append((self._count, self._level, " ".join(line.split())))
+                self._keep(line)
+
+    def _keep(self, line: str) -> None:
+        if line.strip():
+            self._count += 1
+            self._lines.append((self._count, self._level, " ".join(line.split())))
 
     def mark(self) -> int:
         """A position to hand to `complaints` after a call."""

@@ -57,7 +57,7 @@ class Model:
         `path`, RuntimeFailure where llama.cpp refuses it.
         """
         file = Path(path)
-        _check_is_gguf(file)
+        check_is_gguf(file)
         library = llama()
         params = library.llama_model_default_params()
         params.n_gpu_layers = (-1 if supports_gpu() else 0) if gpu_layers is None else gpu_layers
@@ -154,7 +154,8 @@ class Model:
             )
 
 
-def _check_is_gguf(file: Path) -> None:
+def check_is_gguf(file: Path) -> None:
+    """Raise ModelFileError unless a readable file with GGUF's magic number stands at `file`."""
     try:
         with file.open("rb") as stream:
             magic = stream.read(len(_MAGIC))
