@@ -26,7 +26,8 @@ class Index:
         """Build the index. Raises LibraryError where this Python's SQLite lacks FTS5."""
         self.documents = tuple(documents)
         self._numbers: dict[str, int] = {}
-        self._connection = sqlite3.connect(":memory:")
+        # Built in one thread and read in another, never in two at once.
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
         try:
             self._connection.executescript(_SCHEMA)
         except sqlite3.OperationalError as error:

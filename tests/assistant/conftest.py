@@ -1,4 +1,4 @@
-"""Real parts made small: the starter library's index, a synthetic GGUF, and the command itself in a process of its own."""
+"""Real parts made small: the starter library, a synthetic GGUF, and the command in a process of its own."""
 
 import os
 import subprocess
@@ -14,6 +14,9 @@ from assistant.knowledge.library import open_library
 from models.synthetic.gguf import write_gguf
 from models.synthetic.shapes import TINY
 
+# llama-cpp-python opens /dev/null when it is imported and never closes it.
+IGNORED = ["-W", "ignore::ResourceWarning"]
+
 Bedside = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -24,9 +27,9 @@ def index() -> Index:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights: it answers nonsense, but through every real part."""
+    """Random weights: it answers nonsense (at most 256 tokens), but through every real part."""
     path = tmp_path_factory.mktemp("models") / "tiny.gguf"
-    return write_gguf(path, replace(TINY, context=2048, vocab_size=1024))
+    return write_gguf(path, replace(TINY, context=1024, vocab_size=1024))
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +42,7 @@ def bedside(environment: dict[str, str]) -> Bedside:
     """Runs `bedside ARGUMENTS` and returns what it printed and its exit code."""
 
     def run(*arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-W", "error", "-m", "assistant", *arguments]
+        command = [sys.executable, "-W", "error", *IGNORED, "-m", "assistant", *arguments]
         return subprocess.run(
             command, env=environment, input=stdin or "", capture_output=True, text=True, timeout=60, check=False
         )
