@@ -5,12 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.runtime.speed import measure_speed
-
 from compressor.perplexity import score_text
 from compressor.progress import Reporter
 from compressor.text import read_source
 from models.gguf_header import read_header
+from models.runtime.speed import measure_speed
 
 PROMPT_TOKENS = 256
 DECODE_TOKENS = 64

@@ -34,17 +34,24 @@ def export_hf(
 ) -> None:
     """Write `out` whole or not at all. Equal widths load in plain transformers. Raises StorageError."""
     partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
     with disk_errors(out):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for pattern in _COPIED:
-            for path in sorted(dense_folder.glob(pattern)):
-                shutil.copyfile(path, partial / path.name)
-        config = json.loads((dense_folder / "config.json").read_text("utf-8"))
-        write_text(partial / "config.json", json.dumps(pruned_config(config, widths), indent=2, sort_keys=True) + "\n")
-        _write_shards(source, partial, shard_bytes)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.rename(out)
+        try:
+            partial.mkdir(parents=True)
+            _copy_settings(dense_folder, partial, widths)
+            _write_shards(source, partial, shard_bytes)
+            shutil.rmtree(out, ignore_errors=True)
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy_settings(dense_folder: Path, folder: Path, widths: Sequence[int]) -> None:
+    for pattern in _COPIED:
+        for path in sorted(dense_folder.glob(pattern)):
+            shutil.copyfile(path, folder / path.name)
+    config = json.loads((dense_folder / "config.json").read_text("utf-8"))
+    write_text(folder / "config.json", json.dumps(pruned_config(config, widths), indent=2, sort_keys=True) + "\n")
 
 
 def pruned_config(config: Mapping[str, Any], widths: Sequence[int]) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from models.runtime.quantize import quantize
-
 from compressor.errors import QuantizationError
 from compressor.sizes import expected_type
 from models.gguf_header import read_header
+from models.runtime.quantize import quantize
 
 
 def quantize_file(source: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -12,18 +13,8 @@ from compressor.errors import RunError
 from compressor.manifest import write_json
 from compressor.storage import write_text
 
-COLUMNS = (
-    "file",
-    "size MB",
-    "parameters",
-    "FFN removed",
-    "text",
-    "perplexity",
-    "llama.cpp chunks",
-    "bits/byte",
-    "prompt tok/s",
-    "tok/s",
-)
+COLUMNS = ("file", "size MB", "parameters", "FFN cut", "perplexity", "bits/byte", "tok/s")
+LONG_COLUMNS = (*COLUMNS, "prompt tok/s", "llama.cpp chunks")
 
 CONVENTIONS = """\
 Perplexity (`hf_stride`): each document alone, BOS first, windows overlapping by half, every token scored once; bits per
@@ -66,40 +57,58 @@ def build_report(out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def cells(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The table's rows as text, one for each file and evaluation text."""
-    return [_cells(row, text, score) for row in report["rows"] for text, score in row["texts"].items()]
+def cells(report: Mapping[str, Any], text: str) -> list[tuple[str, ...]]:
+    """The table's rows as strings for one evaluation text, in the order of LONG_COLUMNS."""
+    return [_cells(row, row["texts"][text]) for row in report["rows"]]
 
 
-def _cells(row: Mapping[str, Any], text: str, score: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any], score: Mapping[str, Any]) -> tuple[str, ...]:
     chunks = score["llama_cpp_chunk"]
     return (
         str(row["label"]),
         f"{row['bytes'] / 1e6:.1f}",
         f"{row['parameters']:,}",
         f"{row['ffn_share_removed']:.1%}",
-        text,
         f"{score['hf_stride']:.2f}",
-        "–" if chunks is None else f"{chunks:.2f}",
         f"{score['bits_per_byte']:.3f}",
-        f"{row['prompt_tokens_per_s']:.0f}",
         f"{row['decode_tokens_per_s']:.1f}",
+        f"{row['prompt_tokens_per_s']:.0f}",
+        "–" if chunks is None else f"{chunks:.2f}",
     )
+
+
+def texts(report: Mapping[str, Any]) -> list[str]:
+    """The evaluation texts, in the recipe's order."""
+    return list(report["recipe"]["content"]["evaluate"]["text"])
 
 
 def to_markdown(report: Mapping[str, Any]) -> str:
     """report.md."""
     lines = [f"# {report['model']}, recipe {report['recipe']['name']}", ""]
-    lines += _markdown_table(COLUMNS, cells(report))
+    for text in texts(report):
+        lines += [f"Text: {text}", "", *_markdown_table(LONG_COLUMNS, cells(report, text)), ""]
+    lines += [CONVENTIONS, "", *_stage_notes(report["facts"]), ""]
     lines += [
-        "",
-        CONVENTIONS,
-        "",
         f"Peak memory {report['peak_memory_bytes'] / 2**20:.0f} MiB; {sum(report['wall_s'].values()):.0f} s in all.",
         "",
     ]
     lines += _markdown_table(("stage", "s"), [(name, f"{wall_s:.1f}") for name, wall_s in report["wall_s"].items()])
     return "\n".join([*lines, ""])
+
+
+def _stage_notes(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    notes = []
+    for name, found in facts.items():
+        if "tokens" in found:
+            notes.append(f"* {name}: {found['rows']} rows, {found['tokens']:,} tokens")
+        if "widths" in found and "architecture" in found:
+            notes.append(f"* {name}: {found['architecture']}, FFN widths {', '.join(map(str, found['widths']))}")
+        if "tuning_loss_before" in found:
+            kept = "kept" if found["used"] else "dropped"
+            before, after = found["tuning_loss_before"], found["tuning_loss_after"]
+            notes.append(f"* {name}: loss on tuning text {before:.3f} → {after:.3f} nats per token, {kept}")
+        notes += [f"* {name}: {found['hf_note']}"] if "hf_note" in found else []
+    return notes
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -111,10 +120,16 @@ def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 
 def print_table(report: Mapping[str, Any], console: Console) -> None:
-    """The table on the terminal."""
-    table = Table(title=f"{report['model']}, recipe {report['recipe']['name']}")
-    for index, column in enumerate(COLUMNS):
-        table.add_column(column, justify="left" if index in {0, 4} else "right")
-    for row in cells(report):
-        table.add_row(*row)
-    console.print(table)
+    """The table on the terminal, one for each evaluation text; it fits 80 columns."""
+    for text in texts(report):
+        table = Table(
+            title=f"{report['model']}, recipe {report['recipe']['name']}, on {text}",
+            box=box.SIMPLE,
+            padding=(0, 1),
+            pad_edge=False,
+        )
+        for index, column in enumerate(COLUMNS):
+            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        for row in cells(report, text):
+            table.add_row(*row[: len(COLUMNS)])
+        console.print(table)

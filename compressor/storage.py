@@ -48,11 +48,19 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(partial)
+            # safetensors makes its files private to the user; these are meant to be shared like any other.
+            partial.chmod(0o666 & ~_umask())
             with partial.open("rb") as handle:
                 os.fsync(handle.fileno())
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current
 
 
 def write_text(path: Path, text: str) -> None:
