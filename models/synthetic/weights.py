@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.errors import ModelFileError
 from models.synthetic.shapes import Shape
 
-_CHUNK_ELEMENTS = 4 * 1024 * 1024
+_CHUNK_ELEMENTS = 512 * 1024
 
 
 @dataclass(frozen=True)
