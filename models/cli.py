@@ -54,16 +54,15 @@ def pull(
 ) -> None:
     """Fetch a model from the Hugging Face Hub; an interrupted pull goes on where it stopped."""
     from models import views
+    from models.hub import Hub, offline_by_environment
     from models.pull import plan_pull, pull_request, stored_already
     from models.pull import pull as fetch
     from models.store import Store
 
     store, request = Store(), pull_request(model, file=file, revision=revision, model_id=model_id)
-    if offline:
+    if offline or offline_by_environment():
         manifest = stored_already(store, request)
     else:
-        from models.hub import Hub
-
         hub = Hub()
         plan = plan_pull(store, request, hub)
         with views.progress("fetching", plan.total_bytes) as on_progress:

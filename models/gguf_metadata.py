@@ -19,6 +19,7 @@ MAX_ARRAY_STRING_BYTES = 1 << 16
 MAX_ARRAY_ELEMENTS = 1 << 22  # of all arrays of a file together: bounds the time
 MAX_KEPT_ARRAY_LENGTH = 1024
 MAX_KEPT_BYTES = 8 << 20
+_BUFFER_BYTES = 1 << 16
 
 _STRING, _ARRAY, _BOOL = 8, 9, 7
 _SCALARS: dict[int, tuple[str, struct.Struct]] = {
@@ -77,6 +78,22 @@ class HeaderCursor:
         """Pass over `count` bytes."""
         self._claim(count, what)
         self._stream.seek(count, 1)
+
+    def skip_strings(self, count: int, what: str) -> None:
+        """Pass over `count` length-prefixed strings: a vocabulary has hundreds of thousands, so without a read each."""
+        read_length, buffer, at = _SCALARS[10][1].unpack_from, b"", 0
+        for _ in range(count):
+            if at + 8 > len(buffer):
+                self._stream.seek(self.position)
+                buffer, at = self._stream.read(_BUFFER_BYTES), 0
+                if len(buffer) < 8:
+                    raise self.fail(f"the file ends inside {what}")
+            length = read_length(buffer, at)[0]
+            if length > MAX_ARRAY_STRING_BYTES:
+                raise self.fail(f"{what} claims {length} bytes, more than the {MAX_ARRAY_STRING_BYTES} allowed")
+            self._claim(8 + length, what)
+            at += 8 + length
+        self._stream.seek(self.position)
 
     def number(self, layout: struct.Struct, what: str) -> int:
         """The next integer."""
@@ -165,9 +182,7 @@ def _read_array(cursor: HeaderCursor, key: str) -> tuple[Scalar, ...] | LongArra
     if length <= MAX_KEPT_ARRAY_LENGTH:
         return tuple(_read_scalar(cursor, kind, key, MAX_ARRAY_STRING_BYTES) for _ in range(length))
     if kind == _STRING:
-        what = f"a string of array {key!r}"
-        for _ in range(length):
-            cursor.skip(cursor.count(MAX_ARRAY_STRING_BYTES, what), what)
+        cursor.skip_strings(length, f"a string of array {key!r}")
         return LongArray("string", length)
     name, layout = _SCALARS[kind]
     cursor.skip(length * layout.size, f"array {key!r}")

@@ -60,6 +60,11 @@ class ByteStream:
     chunks: Iterator[bytes]
 
 
+def offline_by_environment() -> bool:
+    """Whether `HF_HUB_OFFLINE` forbids the network."""
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 class Hub:
     """The Hub at `endpoint` (default: `HF_ENDPOINT`, else huggingface.co), with this user's saved token."""
 
@@ -91,7 +96,7 @@ class Hub:
             ConnectionLost: no connection, or a passing fault of the Hub.
             DownloadError: the Hub refuses, or serves another commit.
         """
-        headers = build_hf_headers(library_name="bedside") | {"Accept-Encoding": "identity"}
+        headers = build_hf_headers() | {"Accept-Encoding": "identity"}
         if offset:
             headers["Range"] = f"bytes={offset}-"
         url = hf_hub_url(listing.repository, name, revision=listing.revision, endpoint=self.endpoint)
@@ -130,7 +135,9 @@ class Hub:
         except HfHubHTTPError as error:
             raise _refused(repository, error) from None
         except (HttpError, ConnectionError, TimeoutError) as error:
-            raise ConnectionLost(f"no connection to {self.endpoint} ({_first_line(error)}): {_NETWORK_REMEDY}") from None
+            raise ConnectionLost(
+                f"no connection to {self.endpoint} ({_first_line(error)}): {_NETWORK_REMEDY}"
+            ) from None
 
 
 def _gated(repository: str, page: str, status: int) -> str:

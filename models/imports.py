@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from models.builtin import REFERENCE_ID
@@ -29,6 +30,17 @@ _CHECKPOINT_FILE = re.compile(
 )
 
 
+# Opens a GGUF file once, or raises ModelFileError.
+Trial = Callable[[Path], None]
+
+
+def first_load(path: Path) -> None:
+    """Open a GGUF file that nobody has vouched for in a disposable process, which may crash instead of this one."""
+    from models.runtime.trial import trial_load
+
+    trial_load(path)
+
+
 def is_checkpoint_file(name: str) -> bool:
     """Whether a file of a repository or folder belongs to the checkpoint that Bedside uses."""
     return _CHECKPOINT_FILE.fullmatch(name) is not None
@@ -41,8 +53,9 @@ def import_model(
     *,
     on_progress: Progress = no_progress,
     free: FreeSpace = free_space,
+    trial: Trial = first_load,
 ) -> Manifest:
-    """Copy a GGUF file or a checkpoint folder into the store, hashing what is copied.
+    """Copy a GGUF file or a checkpoint folder into the store, hashing what is copied; a GGUF file is opened once.
 
     Raises:
         ModelFileError: not a usable GGUF file or checkpoint; nothing is stored.
@@ -57,6 +70,7 @@ def import_model(
     files = _checkpoint_files(source) if kind == "checkpoint" else [source]
     if kind == "gguf":
         read_header(source)
+        trial(source)
     require_space(folder, sum(file.stat().st_size for file in files), free)
     existed = folder.exists()
     try:
@@ -83,8 +97,6 @@ def _copy(source: Path, folder: Path, on_progress: Progress) -> StoredFile:
     partial = folder / f"{name}.partial"
     digest = copy_hashed(source, partial, on_progress)
     with storage_errors(partial):
-        if name.endswith(".gguf"):
-            read_header(partial)  # the copy, not the source: it is the copy that will be loaded
         size = partial.stat().st_size
         partial.replace(folder / name)
         sync_folder(folder)

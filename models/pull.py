@@ -16,7 +16,7 @@ from models.download import fetch_file, partial_path, stored_copy
 from models.errors import DownloadError, ModelFileError, StorageError
 from models.gguf_header import read_header
 from models.hub import COMMIT, Hub, Listing, RemoteFile
-from models.imports import is_checkpoint_file
+from models.imports import Trial, first_load, is_checkpoint_file
 from models.resolve import not_found
 from models.store import Kind, Manifest, Store, StoredFile, check_file_name, now_utc
 
@@ -120,6 +120,7 @@ def pull(
     *,
     on_progress: Progress = no_progress,
     free: FreeSpace = free_space,
+    trial: Trial = first_load,
 ) -> Manifest:
     """Fetch or repair what `plan` names and record it.
 
@@ -135,7 +136,7 @@ def pull(
         stored = _fetch_all(hub, plan, folder, on_progress, free)
         kind: Kind = "gguf" if request.file else "checkpoint"
         if kind == "gguf":
-            _check_gguf(folder / request.file)
+            _check_gguf(folder / request.file, trial)
         manifest = Manifest(request.model_id, kind, request.origin, plan.listing.revision, now_utc(), stored)
         store.save(manifest)
         (folder / _UNFINISHED).unlink(missing_ok=True)
@@ -220,9 +221,10 @@ def _bytes_to_come(file: RemoteFile, folder: Path) -> int:
     return max(0, file.size_bytes - (partial.stat().st_size if partial.exists() else 0))
 
 
-def _check_gguf(path: Path) -> None:
+def _check_gguf(path: Path, trial: Trial) -> None:
     try:
         read_header(path)
+        trial(path)
     except ModelFileError:
         path.unlink()
         raise

@@ -26,7 +26,10 @@ def resolve_gguf(name_or_path: str | Path, store: Store | None = None) -> Path:
     if path.is_file():
         return path
     if manifest is not None or (path / "config.json").is_file():
-        raise ModelNotFoundError(f"{name} is a checkpoint, not a GGUF file: `bedside compress {name}` makes one")
+        model = find_in_catalogue(name)
+        recipe = model.recipes[0] if model is not None and model.recipes else "RECIPE"
+        command = f"bedside compress {name} --recipe {recipe} --out RUN"
+        raise ModelNotFoundError(f"{name} is a checkpoint, which cannot be run: `{command}` makes a GGUF file of it")
     if path.suffix == ".gguf":
         raise ModelFileError(f"{path} does not exist: check the path")
     raise not_found(name, store)
@@ -59,7 +62,9 @@ def not_found(name: str, store: Store) -> ModelNotFoundError:
     """The error for a name that is not on this machine, with what the person may have meant or should run."""
     model = find_in_catalogue(name)
     if model is not None:
-        return ModelNotFoundError(f"{model.name} is not on this machine: `bedside models pull {name}` fetches it")
+        return ModelNotFoundError(
+            f"{model.name} is not on this machine: `bedside models pull {name}` fetches its checkpoint"
+        )
     known = [model.id for model in catalogue()] + [manifest.id for manifest in store.entries()]
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""

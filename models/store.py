@@ -113,17 +113,29 @@ class Store:
             return None
         try:
             return _parse(json.loads(path.read_bytes()), model_id)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ModelFileError) as error:
             raise ModelFileError(
                 f"{path} cannot be used ({error}): `bedside models remove {model_id}`, then get it again"
             ) from None
 
     def entries(self) -> tuple[Manifest, ...]:
         """Every complete model, by id."""
-        if not self.root.is_dir():
-            return ()
-        found = (self.find(folder.name) for folder in sorted(self.root.iterdir()) if folder.is_dir())
+        found = (self._find_usable(model_id) for model_id in self._ids())
         return tuple(manifest for manifest in found if manifest is not None)
+
+    def unfinished(self) -> tuple[str, ...]:
+        """Ids whose folder holds no usable manifest: half-fetched or damaged, to be fetched again or removed."""
+        return tuple(model_id for model_id in self._ids() if self._find_usable(model_id) is None)
+
+    def _ids(self) -> list[str]:
+        folders = sorted(self.root.iterdir()) if self.root.is_dir() else []
+        return [folder.name for folder in folders if folder.is_dir() and _ID.fullmatch(folder.name)]
+
+    def _find_usable(self, model_id: str) -> Manifest | None:
+        try:
+            return self.find(model_id)
+        except (ModelFileError, ModelNotFoundError):
+            return None
 
     def save(self, manifest: Manifest) -> None:
         """Write the manifest: from here on the model is in the store."""

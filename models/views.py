@@ -37,6 +37,7 @@ def list_rows(store: Store) -> list[Row]:
     stored = {manifest.id: manifest for manifest in store.entries()}
     rows = [_catalogue_row(model, _state(model.id, store, stored)) for model in catalogue()]
     rows += [_stored_row(manifest, store) for key, manifest in stored.items() if find_in_catalogue(key) is None]
+    rows += [_blank_row(key, "unfinished") for key in store.unfinished() if find_in_catalogue(key) is None]
     return rows
 
 
@@ -61,17 +62,14 @@ def _catalogue_row(model: CatalogueModel, state: str) -> Row:
     }
 
 
+def _blank_row(model_id: str, state: str) -> Row:
+    """A row of a model of which no more is known than that it is here."""
+    unknown: Row = dict.fromkeys(("parameters", "licence", "gated", "memory_bytes"))
+    return {"id": model_id, "name": model_id, **unknown, "recipes": [], "state": state}
+
+
 def _stored_row(manifest: Manifest, store: Store) -> Row:
-    row: Row = {
-        "id": manifest.id,
-        "name": manifest.id,
-        "parameters": None,
-        "licence": None,
-        "gated": None,
-        "memory_bytes": None,
-        "recipes": [],
-        "state": "here",
-    }
+    row = _blank_row(manifest.id, "here")
     if manifest.kind == "gguf":
         try:
             header = read_header(store.folder(manifest.id) / manifest.files[0].name)
@@ -99,7 +97,7 @@ def print_list(rows: list[Row]) -> None:
             Text(row["id"]),
             show_count(row["parameters"]),
             licence,
-            f"{memory / 2**30:.2f} GiB" if memory else "",
+            show_bytes(memory) if memory else "",
             ", ".join(row["recipes"]) if len(row["recipes"]) < 2 else "-50, -67",
             Text(row["state"], style="green" if row["state"] in ("here", "built in") else ""),
         )

@@ -69,9 +69,7 @@ def tensor_shapes(
     return shapes
 
 
-def _add_tensor(
-    writer: GGUFWriter, name: str, shape: tuple[int, ...], quantization: GGMLQuantizationType
-) -> None:
+def _add_tensor(writer: GGUFWriter, name: str, shape: tuple[int, ...], quantization: GGMLQuantizationType) -> None:
     rng = np.random.default_rng(len(name))
     if len(shape) == 1:
         writer.add_tensor(name, np.ones(shape, dtype=np.float32))

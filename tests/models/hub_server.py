@@ -4,10 +4,12 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 REPOSITORY = "clinic/tiny"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -37,6 +39,14 @@ class HubState:
         return [headers for path, headers in self.requests if part in path]
 
 
+def wait_for_bytes(path: Path, count: int) -> int:
+    """Wait until a file has grown to `count` bytes, and return its size."""
+    deadline = time.monotonic() + 20
+    while (not path.exists() or path.stat().st_size < count) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return path.stat().st_size
+
+
 def git_blob_id(data: bytes) -> str:
     """As `git hash-object` computes it."""
     return hashlib.sha1(b"blob %d\0%b" % (len(data), data)).hexdigest()
@@ -52,7 +62,7 @@ def serve_hub(files: dict[str, bytes], lfs: set[str]) -> Iterator[HubState]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
+    state.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -99,11 +109,10 @@ class _HubHandler(BaseHTTPRequestHandler):
         if name not in self.hub.lfs:
             self._send_file(name, headers | {"ETag": f'"{git_blob_id(data)}"'})
             return
-        port = self.server.server_address[1]
         headers |= {
             "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"',
             "X-Linked-Size": str(len(data)),
-            "Location": f"http://localhost:{port}/cdn/{name}",
+            "Location": self.hub.url.replace("127.0.0.1", "localhost") + f"/cdn/{name}",
         }
         self._send(302, b"", headers)
 
