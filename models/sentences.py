@@ -10,6 +10,8 @@ from typing import NamedTuple
 _ABBREVIATIONS = frozenset(
     "e.g i.e etc vs dr mr mrs ms prof st no fig al approx ca cf inc ltd jr sr dept est resp ref refs vol eq".split()
 )
+_LETTERED = frozenset("vitamin hepatitis type group stage grade class factor influenza".split())
+"""Words after which a single letter ends a sentence ("vitamin K.") and is no initial ("J. Smith")."""
 _BOUNDARY = re.compile(r"[.!?][\"'”’)\]]*(?=\s+[\"'“‘(\[]*[A-Z0-9])|\n+")
 _MARK_AHEAD = re.compile(r"\s*\[\d{1,3}\](?=\s|$)")
 
@@ -41,13 +43,12 @@ def split_sentences(text: str) -> list[Sentence]:
 def _is_abbreviation(text: str, stop: int) -> bool:
     if text[stop] != ".":
         return False
-    word = re.search(r"[\w.]+$", text[:stop])
+    word = re.search(r"(\w*)\s*?([\w./]+)$", text[max(0, stop - 40) : stop])
     if word is None:
         return False
-    token = word.group().lower()
-    return token in _ABBREVIATIONS or (len(token) == 1 and token.isalpha() and token != "i") or bool(
-        re.fullmatch(r"([a-z]\.)+[a-z]", token)
-    )
+    before, token = word.group(1).lower(), word.group(2).lower()
+    initial = len(token) == 1 and token.isalpha() and token != "i" and before not in _LETTERED
+    return token in _ABBREVIATIONS or initial or bool(re.fullmatch(r"([a-z]\.)+[a-z]", token))
 
 
 def _append(sentences: list[Sentence], text: str, start: int, end: int) -> None:

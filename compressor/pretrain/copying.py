@@ -39,9 +39,7 @@ def repeat_window(
     return np.resize(segment, length), weights
 
 
-def _segment(
-    rng: np.random.Generator, stream: NDArray[np.uint16], length: int, vocab: int, first_id: int
-) -> Ids:
+def _segment(rng: np.random.Generator, stream: NDArray[np.uint16], length: int, vocab: int, first_id: int) -> Ids:
     return _text(rng, stream, length) if rng.random() < 0.5 else rng.integers(first_id, vocab, length)
 
 

@@ -119,7 +119,9 @@ def _textbook(corpus: str) -> Callable[[dict[str, Any]], list[Section]]:
 def _is_heading(line: str, name: str) -> bool:
     if line.startswith("#"):
         return True
-    return 0 < len(name.split()) <= 8 and name[0].isupper() and not re.search(r"[.:;,?!]$|\n|\(\d{4}|https?:|,.*,", name)
+    return (
+        0 < len(name.split()) <= 8 and name[0].isupper() and not re.search(r"[.:;,?!]$|\n|\(\d{4}|https?:|,.*,", name)
+    )
 
 
 def _trial(row: dict[str, Any]) -> list[Section]:

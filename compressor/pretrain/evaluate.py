@@ -108,7 +108,12 @@ def evaluate(model: LlamaForCausalLM, tokenizer: Tokenizer, data: Path, question
 
 
 def _shown(example: Example, said: Answer) -> dict[str, str | bool]:
-    return {"question": example.question, "gold": str(example.gold), "answer": said.text, "good": is_good(example, said)}
+    return {
+        "question": example.question,
+        "gold": str(example.gold),
+        "answer": said.text,
+        "good": is_good(example, said),
+    }
 
 
 def _joined(sections: Sequence[Section]) -> str:

@@ -58,7 +58,9 @@ class ExampleBuilder:
             self._by_heading[section.heading].append(section)
             for word in set(section.title.lower().split()):
                 self._by_word[word].append(section)
-        counts = Counter(word for s in self.sections for word in {w.lower() for w in _WORD.findall(" ".join(s.sentences))})
+        counts = Counter(
+            word for s in self.sections for word in {w.lower() for w in _WORD.findall(" ".join(s.sentences))}
+        )
         limit = max(2, round(_COMMON_SHARE * len(self.sections)))
         self._common = {word for word, count in counts.items() if count > limit}
 

@@ -47,9 +47,13 @@ class Trainer:
         self.state = _State()
         if (folder / "checkpoint.pt").exists():
             self._load()
-        self.dtype = fastest_dtype(self.model, builder.text(0), self.device)
+        self.dtype: torch.dtype = (
+            fastest_dtype(self.model, builder.text(0), self.device)
+            if config.dtype == "measured"
+            else getattr(torch, config.dtype)
+        )
         compilable = self.device.type == "cuda" or shutil.which("g++") or shutil.which("c++")
-        self._losses = torch.compile(token_losses) if compilable else token_losses
+        self._losses = torch.compile(token_losses) if config.compiled and compilable else token_losses
 
     def run(self) -> LlamaForCausalLM:
         """Train to the end of the budget; Ctrl-C and SIGTERM save a checkpoint and raise KeyboardInterrupt."""
@@ -83,9 +87,7 @@ class Trainer:
         start_s = time.monotonic()
         batch = self._batch()
         factor = learning_rate_factor(self.state.tokens, self.config)
-        for optimiser, peak in zip(
-            self.optimisers, (self.config.matrix_lr, self.config.embedding_lr), strict=True
-        ):
+        for optimiser, peak in zip(self.optimisers, (self.config.matrix_lr, self.config.embedding_lr), strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = peak * factor
         losses, weights = training_losses(self.model, batch, self.device, self.dtype, self._losses)
@@ -110,9 +112,13 @@ class Trainer:
                 total[0] += float(chosen.sum())
                 total[1] += len(chosen)
         means = {name: round(total / count, 4) for name, (total, count) in self.state.sums.items()}
-        if self.state.step % _LOG_EVERY_STEPS == 0:
+        if self.state.step % _LOG_EVERY_STEPS == 0 or self.state.tokens >= self.config.total_tokens:
             row = {"step": self.state.step, "tokens": self.state.tokens, "lr": round(factor, 4), **means}
-            row |= {"tokens_per_s": round(tokens_per_s), "elapsed_s": round(self.state.elapsed_s), "device": self.device.type}
+            row |= {
+                "tokens_per_s": round(tokens_per_s),
+                "elapsed_s": round(self.state.elapsed_s),
+                "device": self.device.type,
+            }
             with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(row) + "\n")
             self.state.sums = {}

@@ -73,7 +73,5 @@ def training_losses(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token losses and their weights, both `(rows, row_tokens - 1)`, under autocast to `dtype`."""
     with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-        per_token = losses(
-            model, batch.ids.to(device), batch.positions.to(device), batch.attention_mask().to(device)
-        )
+        per_token = losses(model, batch.ids.to(device), batch.positions.to(device), batch.attention_mask().to(device))
     return per_token, batch.weights[:, 1:].to(device)

@@ -26,9 +26,10 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 def write_package(
-    model: LlamaForCausalLM, tokenizer: Tokenizer, config: PretrainConfig, report: Report, run: Path, out: Path
-) -> None:
-    """Write the checkpoint (bfloat16), tokenizer, report and card to `out`, replacing what stands there."""
+    model: LlamaForCausalLM, tokenizer: Tokenizer, config: PretrainConfig, report: Report, run: Path
+) -> Path:
+    """Write the checkpoint (bfloat16), tokenizer, report and card to `run/model`, replacing what stands there."""
+    out = run / "model"
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -42,6 +43,7 @@ def write_package(
     write_sums(partial)
     shutil.rmtree(out, ignore_errors=True)
     partial.replace(out)
+    return out
 
 
 def install(package: Path, compressed: Path, target: Path) -> None:

@@ -24,7 +24,11 @@ _BY_HEADING: Mapping[str, Sequence[str]] = {
     ),
     "causes": ("What causes {t}?", "Why does {t} happen?", "What is the cause of {t}?", "What leads to {t}?"),
     "inheritance": ("Is {t} inherited?", "Does {t} run in families?", "How is {t} passed on?"),
-    "genetic changes": ("Which genes are involved in {t}?", "What mutations cause {t}?", "Which gene is linked to {t}?"),
+    "genetic changes": (
+        "Which genes are involved in {t}?",
+        "What mutations cause {t}?",
+        "Which gene is linked to {t}?",
+    ),
     "frequency": ("How common is {t}?", "How many people have {t}?", "Is {t} rare?", "How often does {t} occur?"),
     "exams and tests": ("How is {t} diagnosed?", "Which tests are needed for {t}?", "How do I confirm {t}?"),
     "outlook": ("What is the prognosis of {t}?", "What is the outlook for {t}?", "How does {t} end?"),
