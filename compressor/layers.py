@@ -94,9 +94,14 @@ def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Te
 
 def attend(model: ModelView, weights: LayerWeights, hidden: torch.Tensor) -> torch.Tensor:
     """`hidden` plus its causal self-attention, (rows, tokens, hidden)."""
+    normed = rms_norm(hidden, weights.attention_norm, model.shape.norm_eps)
+    return hidden + mix_heads(model, weights, normed) @ weights.o.T
+
+
+def mix_heads(model: ModelView, weights: LayerWeights, normed: torch.Tensor) -> torch.Tensor:
+    """The input of the output projection, (rows, tokens, heads · head_dim), from the normalised hidden states."""
     shape = model.shape
-    rows, tokens, _ = hidden.shape
-    normed = rms_norm(hidden, weights.attention_norm, shape.norm_eps)
+    rows, tokens, _ = normed.shape
     angles = torch.outer(torch.arange(tokens, dtype=torch.float32), model.frequencies)
     cos, sin = angles.cos(), angles.sin()
 
@@ -107,7 +112,7 @@ def attend(model: ModelView, weights: LayerWeights, hidden: torch.Tensor) -> tor
     key = _rotate(heads(weights.k, shape.kv_heads), cos, sin)
     value = heads(weights.v, shape.kv_heads)
     mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
-    return hidden + mixed.transpose(1, 2).reshape(rows, tokens, shape.heads * shape.head_dim) @ weights.o.T
+    return mixed.transpose(1, 2).reshape(rows, tokens, shape.heads * shape.head_dim)
 
 
 def _rotate(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

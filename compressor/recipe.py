@@ -101,8 +101,8 @@ class Quantize(_Table):
     """The shipped file's type."""
 
     type: Literal["q4_0"] = "q4_0"
-    imatrix: Literal[False] = False
-    """Importance matrix: not built yet, so only false is accepted."""
+    imatrix: bool = True
+    """Weigh columns by their mean squared input on the calibration rows, from one pass over the pruned model."""
 
 
 class Evaluate(_Table):

@@ -14,6 +14,7 @@ from compressor.errors import BudgetError
 from compressor.evaluate import evaluate_file, read_texts
 from compressor.export_gguf import export_gguf
 from compressor.export_hf import export_hf, ffn_widths
+from compressor.importance import importance
 from compressor.job import Job, unique_parameters
 from compressor.layers import StreamCheckpoint, count_tokens, make_batches, stream_loss
 from compressor.manifest import write_json
@@ -195,8 +196,13 @@ def run_export(job: Job, _: Path) -> Outcome:
 def run_quantize(job: Job, _: Path) -> Outcome:
     """The Q4_0 file, read back. Raises QuantizationError, BudgetError."""
     path = job.gguf_path("q4_0")
+    imatrix = None
+    if job.recipe.quantize.imatrix:
+        rows = load_rows(job.stage_folder(CALIBRATE) / "rows.safetensors")
+        model = job.view(job.overlaid(replacing_stages(job)))
+        imatrix = importance(model, make_batches(rows.calibrate), job.reporter.step("importance", job.shape.layers))
     advance = job.reporter.step("quantize", 1)
-    quantize_file(job.gguf_path("f16"), path)
+    quantize_file(job.gguf_path("f16"), path, imatrix)
     advance()
     types = check_types(path, tied=job.shape.tied)
     limit = job.recipe.budget.bytes

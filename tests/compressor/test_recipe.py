@@ -31,7 +31,7 @@ def test_all_faults_are_reported_together_in_one_line() -> None:
         ("[heal]\nrank = 16\n[budget]\nffn_share = 0.5", "[heal] is not built yet"),
         ("[budget]\nretention = 0.9", "retention is not built yet"),
         ("[budget]\nboard = 'pi5'", "board is not built yet"),
-        ("[quantize]\nimatrix = true\n[budget]\nffn_share = 0.5", "quantize.imatrix"),
+        ("[quantize]\ntype = 'q8_0'\n[budget]\nffn_share = 0.5", "quantize.type"),
         ("[budget]\nffn_share = 0.5\nbytes = 10", "found ffn_share and bytes"),
         ("[budget]", "found none"),
         ("", "budget is missing"),

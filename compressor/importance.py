@@ -1,0 +1,55 @@
+"""The importance matrix: mean squared input of every linear layer, by one pass over the model that is quantized."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from compressor.layers import (
+    Advance,
+    Batch,
+    LayerWeights,
+    ModelView,
+    add_ffn,
+    count_tokens,
+    embed,
+    ffn_input,
+    layers_from,
+    mix_heads,
+    rms_norm,
+)
+
+Importance = dict[str, npt.NDArray[np.float32]]
+
+
+def importance(model: ModelView, batches: Sequence[Batch], advance: Advance = lambda: None) -> Importance:
+    """GGUF tensor name to the mean square of each input column, float32 (columns,). The head is left to llama.cpp."""
+    hidden = embed(model, batches)
+    tokens = count_tokens(batches)
+    found: Importance = {}
+    for layer, weights in layers_from(model, 0):
+        sums: dict[str, torch.Tensor] = {}
+        for index, batch in enumerate(batches):
+            hidden[index] = _through_layer(model, weights, hidden[index], batch, sums)
+        for name, total in sums.items():
+            found[f"blk.{layer}.{name}.weight"] = (total / tokens).float().numpy()
+        advance()
+    return found
+
+
+def _through_layer(
+    model: ModelView, weights: LayerWeights, hidden: torch.Tensor, batch: Batch, sums: dict[str, torch.Tensor]
+) -> torch.Tensor:
+    """One batch through one layer; inputs at text positions are squared and added to `sums`."""
+    normed = rms_norm(hidden, weights.attention_norm, model.shape.norm_eps)
+    mixed = mix_heads(model, weights, normed)
+    attended = hidden + mixed @ weights.o.T
+    x = ffn_input(model, weights, attended, batch.valid)
+    h = model.family.activation(x @ weights.gate.T) * (x @ weights.up.T)
+    inputs = {"attn_q": normed[batch.valid], "attn_output": mixed[batch.valid], "ffn_gate": x, "ffn_down": h}
+    for name, rows in inputs.items():
+        sums[name] = sums.get(name, 0) + rows.square().sum(0, dtype=torch.float64)
+    for name, same in (("attn_k", "attn_q"), ("attn_v", "attn_q"), ("ffn_up", "ffn_gate")):
+        sums[name] = sums[same]
+    return add_ffn(attended, batch.valid, h @ weights.down.T)
