@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from assistant.ask.answer import Answer, judge_evidence
 from assistant.ask.model_choice import ChosenModel
 from assistant.engine.engine import Engine
+from assistant.engine.neighbours import NeighbourMeter
 from assistant.engine.packing import fit_passages
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
@@ -50,6 +51,7 @@ class Asking:
         self._question = question
         self._engine: Engine | None = None
         self._aborted = False
+        self._neighbours = NeighbourMeter()
 
     def abort(self) -> None:
         """End the work soon: at once while text is read or written, after loading where the model is being loaded."""
@@ -70,7 +72,7 @@ class Asking:
                 yield self._answer(NO_ANSWER, (), Usage())
                 return
         yield Phase("loading the model")
-        with Engine.open(question.model.path) as engine:
+        with Engine.open(question.model.path, self._neighbours) as engine:
             self._engine = engine
             if self._aborted:
                 return

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.runtime.trial import trial_load
-
 from models.builtin import REFERENCE_ID
 from models.gguf_header import read_header
 from models.resolve import resolve_gguf
+from models.runtime.trial import trial_load
 
 REFERENCE_NOTICE = "reference model: not for clinical use"
 

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from models.runtime.chat import ChatTemplate
 from models.runtime.context import Context
 from models.runtime.generate import Utf8Stream, generate
+from models.runtime.library import default_threads
 from models.runtime.model import Model
 from models.runtime.sampler import Sampler, SamplingOptions
 
@@ -28,13 +30,17 @@ class Engine:
         self._context = context
 
     @classmethod
-    def open(cls, path: Path, max_context_tokens: int = _MAX_CONTEXT_TOKENS) -> "Engine":
-        """Load a GGUF file. Raises ModelFileError, TemplateError or RuntimeFailure; nothing stays open then."""
+    def open(cls, path: Path, neighbours: NeighbourMeter) -> "Engine":
+        """Load a GGUF file. Raises ModelFileError, TemplateError or RuntimeFailure; nothing stays open then.
+
+        Threads are chosen when the load is done, by what `neighbours` has measured until then.
+        """
         started = time.monotonic()
         model = Model.load(path)
         try:
             template = ChatTemplate.from_model(model)
-            context = Context(model, min(model.n_ctx_train, max_context_tokens))
+            threads = threads_beside(neighbours.busy_cores(), default_threads())
+            context = Context(model, min(model.n_ctx_train, _MAX_CONTEXT_TOKENS), threads=threads)
         except BaseException:
             model.close()
             raise

@@ -38,7 +38,7 @@ _DRUG_NAMES = frozenset(
     metoclopramide metronidazole morphine naloxone naproxen nitrofurantoin noradrenaline norepinephrine ondansetron
     oxycodone oxytocin paracetamol phenytoin pivmecillinam potassium pregabalin gabapentin quinine rifampicin sertraline
     spironolactone tramadol trimethoprim valproate vancomycin warfarin
-    """.split()  # noqa: SIM905  (a hundred quoted strings would not read better)
+    """.split()
 )
 _SAME_DRUG = {"acetaminophen": "paracetamol", "epinephrine": "adrenaline", "albuterol": "salbutamol",
               "norepinephrine": "noradrenaline"}  # fmt: skip
@@ -47,7 +47,7 @@ _FUNCTION_WORDS = frozenset(
     a an and any are as at be been being but by can could do does for from had has have if in into is it its may might
     must of on or should so such than that the their them then there these they this those to was were when where
     which who will with would
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 

@@ -1,0 +1,154 @@
+"""The engine around a real model: packing, neighbours, stopping."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.engine.engine import Engine
+from assistant.engine.job import Job
+from assistant.engine.neighbours import NeighbourMeter, threads_beside
+from assistant.engine.packing import fit_passages
+from assistant.errors import PromptTooLongError
+from models.runtime.errors import DecodeAborted
+from models.sentences import split_sentences
+
+QUESTION = [{"role": "user", "content": "How is croup treated?"}]
+
+
+@dataclass(frozen=True)
+class Passage:
+    text: str
+
+
+def count_words(passages: Sequence[Passage]) -> int:
+    return sum(len(passage.text.split()) for passage in passages)
+
+
+def passages_of(sizes: list[list[int]]) -> list[Passage]:
+    """A passage for each list, of sentences with so many words each, all different."""
+    return [
+        Passage(" ".join(f"P{place}s{number}" + " more" * (size - 1) + "." for number, size in enumerate(passage)))
+        for place, passage in enumerate(sizes)
+    ]
+
+
+PASSAGES = st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=5), min_size=1, max_size=5).map(passages_of)
+
+
+@given(PASSAGES, st.integers(0, 60))
+def test_packed_passages_fit_and_are_whole_sentences_in_order(passages: list[Passage], budget: int) -> None:
+    packed = fit_passages(passages, count_words, budget)
+    assert count_words(packed) <= budget or not packed
+    kept = iter(passages)
+    for place, passage in enumerate(packed):
+        source = next(candidate for candidate in kept if candidate.text.startswith(passage.text))
+        whole = [sentence.text for sentence in split_sentences(source.text)]
+        cut = [sentence.text for sentence in split_sentences(passage.text)]
+        assert cut == whole[: len(cut)]
+        assert cut == whole or place == 0  # only the best one is ever cut
+
+
+@given(PASSAGES, st.integers(0, 60))
+def test_the_best_passage_is_dropped_only_where_its_first_sentence_does_not_fit(
+    passages: list[Passage], budget: int
+) -> None:
+    packed = fit_passages(passages, count_words, budget)
+    first = split_sentences(passages[0].text)[0].text
+    if len(first.split()) <= budget:
+        assert packed[0].text.startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("busy", "cores", "threads"), [(0.0, 2, 2), (0.3, 2, 2), (0.9, 2, 1), (2.0, 2, 1), (1.1, 4, 3)]
+)
+def test_threads_are_left_to_busy_neighbours(busy: float, cores: int, threads: int) -> None:
+    assert threads_beside(busy, cores) == threads
+
+
+def test_the_meter_sees_others_but_not_this_process() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
+        try:
+            beside = NeighbourMeter()
+            time.sleep(0.5)
+            busy = beside.busy_cores()
+        finally:
+            spinning.kill()
+    assert busy > 0.4
+    started, meter = time.monotonic(), NeighbourMeter()
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    own_cores = 0.3 / (time.monotonic() - started)
+    assert meter.busy_cores() < (psutil.cpu_count() or 1) - 0.5 * own_cores
+
+
+def test_streaming_is_repeatable_and_measured(tiny_model: Path) -> None:
+    with Engine.open(tiny_model, NeighbourMeter()) as engine:
+        first = "".join(engine.stream(QUESTION))
+        usage = engine.usage
+        assert first == "".join(engine.stream(QUESTION))
+    assert usage.prompt_tokens == engine_tokens(tiny_model)
+    assert 0 < usage.completion_tokens <= 256
+    assert usage.load_s is not None
+    assert usage.load_s > 0
+    assert usage.first_token_s is not None
+    assert usage.first_token_s > 0
+    assert usage.finish_reason in ("stop", "length")
+
+
+def engine_tokens(path: Path) -> int:
+    with Engine.open(path, NeighbourMeter()) as engine:
+        return engine.count_tokens(QUESTION)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_before_it_is_computed(tiny_model: Path) -> None:
+    with Engine.open(tiny_model, NeighbourMeter()) as engine:
+        assert engine.max_prompt_tokens + engine.max_answer_tokens == 1024
+        with pytest.raises(PromptTooLongError, match=r"take \d+ tokens and the context of 1024 holds 768"):
+            engine.stream([{"role": "user", "content": "cough " * 1024}])
+
+
+def test_abort_ends_the_stream_and_the_next_one_works(tiny_model: Path) -> None:
+    with Engine.open(tiny_model, NeighbourMeter()) as engine:
+        whole = "".join(engine.stream(QUESTION))
+        job = Job(engine.stream(QUESTION), engine.abort)
+        next(job)
+        assert job.stop(timeout_s=5.0)
+        with pytest.raises(DecodeAborted):
+            list(job)
+        assert "".join(engine.stream(QUESTION)) == whole
+
+
+def test_a_job_hands_over_items_and_the_error_that_ended_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise ValueError("broken")
+
+    job = Job(items(), lambda: None)
+    assert [next(job), next(job)] == [1, 2]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="broken"):
+            next(job)
+
+
+def test_a_job_that_does_not_stop_is_reported() -> None:
+    release = threading.Event()
+
+    def items() -> Iterator[int]:
+        release.wait(10)
+        yield 1
+
+    job = Job(items(), lambda: None)
+    assert not job.stop(timeout_s=0.05)
+    release.set()
+    assert list(job) == [1]

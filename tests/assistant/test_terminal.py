@@ -1,0 +1,121 @@
+"""What reaches the screen: wrapped between words, free of control characters, with the warnings under the answer."""
+
+import io
+import json
+import re
+import struct
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.ask.answer import Answer
+from assistant.ask.asking import trimmed
+from assistant.ask.terminal import Screen, WrappingWriter, summary, warnings
+from assistant.engine.engine import Engine
+from assistant.engine.neighbours import NeighbourMeter
+from assistant.engine.usage import Usage
+from assistant.knowledge.citations import Check
+from assistant.knowledge.index import Index
+from assistant.plaintext import plain, plain_line
+from models.grounding import SYSTEM_PLAIN
+from tests.assistant.conftest import Bedside
+
+ESCAPES = "\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\x7f\u202egp.exe\u2066\u200f\x00\r"
+
+
+def test_terminal_and_bidirectional_controls_are_removed() -> None:
+    assert plain(f"dose{ESCAPES} 5\tmg\n") == "dose[2J]52;c;aGk=31mgp.exe 5\tmg\n"
+    assert plain("one\u2028two\ud800") == "one\ntwo\ufffd"
+    assert plain_line(" a\n\tb\x1b ") == "a b"
+
+
+@given(st.lists(st.text(max_size=20), max_size=8))
+def test_cleaning_piece_by_piece_equals_cleaning_the_whole(pieces: list[str]) -> None:
+    assert "".join(map(plain, pieces)) == plain("".join(pieces))
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", plain("".join(pieces)))
+
+
+@given(st.lists(st.text(alphabet="ab \n", max_size=5), max_size=8))
+def test_trimmed_pieces_make_the_stripped_text(pieces: list[str]) -> None:
+    assert "".join(trimmed(pieces)) == "".join(pieces).strip()
+
+
+@given(st.lists(st.text(alphabet="abcdef \n", max_size=30), max_size=8), st.integers(6, 40))
+def test_wrapping_breaks_between_words_only(pieces: list[str], width: int) -> None:
+    stream = io.StringIO()
+    writer = WrappingWriter(stream, width)
+    for piece in pieces:
+        writer.write(piece)
+    writer.finish()
+    written = stream.getvalue()
+    assert written.split() == "".join(pieces).split()
+    assert all(len(line) <= width or " " not in line.strip() for line in written.splitlines())
+
+
+def test_without_a_width_text_passes_unchanged() -> None:
+    stream = io.StringIO()
+    writer = WrappingWriter(stream, None)
+    writer.write("  a  b\n" + "long " * 50)
+    assert stream.getvalue() == "  a  b\n" + "long " * 50
+
+
+@pytest.fixture
+def answer(index: Index) -> Answer:
+    text = "Give 5 g. [1] Rest."
+    checks = (
+        Check(0, 13, (1,), "model", "unsupported", ("number", "unit")),
+        Check(14, 19, (), "model", "uncited", ()),
+    )
+    usage = Usage(100, 21, 0.1, 0.5, 2.0, "length")
+    return Answer(text, index.documents[0].passages[:1], "insufficient", checks, usage, "reference", "not for use")
+
+
+def test_warnings_name_sentence_source_and_reason(answer: Answer) -> None:
+    assert list(warnings(answer)) == [
+        "not supported by [1] (a number that the source does not give; a unit that the source does not give): “Give 5 g.”",
+        "no source given: “Rest.”",
+        "the answer was cut off at its limit (at most 512 tokens)",
+    ]
+
+
+def test_the_last_line_gives_speed_model_and_notice(answer: Answer) -> None:
+    assert summary(answer) == "10.0 tok/s · first token 0.50 s · model reference · not for use"
+
+
+def test_a_pipe_gets_plain_unwrapped_text(answer: Answer) -> None:
+    stream = io.StringIO()
+    screen = Screen(stream)
+    screen.piece(answer.text)
+    screen.answer(answer)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == answer.text
+    assert "\x1b" not in stream.getvalue()
+    assert lines[-1] == summary(answer)
+
+
+@pytest.fixture(scope="module")
+def hostile_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with two vocabulary entries exchanged: the word that it repeats most, and the escape character."""
+    messages = [{"role": "system", "content": SYSTEM_PLAIN}, {"role": "user", "content": "fever"}]
+    with Engine.open(tiny_model, NeighbourMeter()) as engine:
+        pieces = Counter(piece for piece in engine.stream(messages) if re.fullmatch("[a-z]{2}", piece))
+    word, escape = pieces.most_common(1)[0][0].encode(), "ě".encode()  # how byte-level vocabularies spell 0x1b
+    length = struct.pack("<Q", 2)
+    data = tiny_model.read_bytes()
+    assert data.count(length + word) == data.count(length + escape) == 1
+    data = data.replace(length + word, b"@" * 10).replace(length + escape, length + word)
+    path = tmp_path_factory.mktemp("hostile") / "hostile.gguf"
+    path.write_bytes(data.replace(b"@" * 10, length + escape))
+    return path
+
+
+def test_escape_characters_of_a_model_never_reach_the_screen(bedside: Bedside, hostile_model: Path) -> None:
+    messages = [{"role": "system", "content": SYSTEM_PLAIN}, {"role": "user", "content": "fever"}]
+    with Engine.open(hostile_model, NeighbourMeter()) as engine:
+        assert "\x1b" in "".join(engine.stream(messages))
+    ask = ["ask", "--model", str(hostile_model), "--knowledge", "off", "fever"]
+    assert "\x1b" not in bedside(*ask).stdout
+    assert "\x1b" not in json.loads(bedside(*ask, "--json").stdout)["answer"]
