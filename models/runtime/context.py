@@ -14,6 +14,8 @@ from models.runtime.errors import ContextFull, DecodeAborted
 from models.runtime.library import LOG, c_flag_reader, default_threads, llama, raise_interrupt
 from models.runtime.model import Model
 
+_MAX_THREADS = 512
+_MAX_CONTEXT_TOKENS = 2**22  # llama.cpp works for minutes and fills the memory before it refuses 2**31
 _DECODED, _NO_ROOM, _ABORTED = 0, 1, 2
 
 
@@ -39,7 +41,14 @@ class Context:
     ) -> None:
         library = llama()
         self.model = model
-        self.threads = threads or default_threads()
+        self.threads = default_threads() if threads is None else _checked_threads(threads)
+        if not model.has_weights:
+            raise RuntimeFailure(f"{model.path} was opened without its weights; load it without vocab_only")
+        if min(n_ctx, n_seq_max, n_batch, n_ubatch) < 1 or n_ctx > _MAX_CONTEXT_TOKENS:
+            raise RuntimeFailure(
+                f"a context of {n_ctx} tokens and {n_seq_max} sequences in batches of {min(n_batch, n_ubatch)} is"
+                f" impossible; use 1 or more of each, at most {_MAX_CONTEXT_TOKENS} tokens"
+            )
         self._flag = ctypes.create_string_buffer(2)
         params = library.llama_context_default_params()
         params.n_ctx = n_ctx
@@ -140,7 +149,7 @@ class Context:
 
     def set_threads(self, threads: int) -> None:
         """Use `threads` threads from the next decode on."""
-        self.threads = threads
+        self.threads = _checked_threads(threads)
         llama().llama_set_n_threads(self.pointer, threads, threads)
 
     def seq_pos_max(self, seq: int) -> int:
@@ -202,6 +211,13 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _checked_threads(threads: int) -> int:
+    # llama.cpp asserts on more threads than it can hold, and an assertion ends the process.
+    if not 1 <= threads <= _MAX_THREADS:
+        raise RuntimeFailure(f"{threads} threads are not possible; use 1 to {_MAX_THREADS}")
+    return threads
 
 
 def _kv_type_number(kv_type: str) -> int:

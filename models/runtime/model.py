@@ -20,9 +20,10 @@ _MAGIC = b"GGUF"
 class Model:
     """A loaded GGUF file. Close it (or use `with`) to free its memory; closing closes its contexts first."""
 
-    def __init__(self, path: Path, pointer: int) -> None:
+    def __init__(self, path: Path, pointer: int, *, has_weights: bool = True) -> None:
         library = llama()
         self.path = path
+        self.has_weights = has_weights
         self.contexts: weakref.WeakSet[Context] = weakref.WeakSet()
         self._pointer = pointer
         self._vocab = library.llama_model_get_vocab(pointer)
@@ -67,7 +68,7 @@ class Model:
         mark = LOG.mark()
         pointer = library.llama_model_load_from_file(os.fsencode(file), params)
         if pointer:
-            model = cls(file, pointer)
+            model = cls(file, pointer, has_weights=not vocab_only)
             raise_interrupt()
             return model
         raise_interrupt()

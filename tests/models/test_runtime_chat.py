@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import TemplateError
@@ -53,6 +53,7 @@ def test_the_prompt_is_the_template_over_the_messages(model: Model) -> None:
     assert chat.prompt_ids(model, messages) == model.tokenize(text, add_bos=False, parse_special=True)
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="<|>"), max_size=80))
 def test_ordinary_text_is_tokenized_as_plain_text(model: Model, text: str) -> None:
     chat = ChatTemplate.from_model(model)
@@ -60,6 +61,7 @@ def test_ordinary_text_is_tokenized_as_plain_text(model: Model, text: str) -> No
     assert chat.prompt_ids(model, user(text)) == whole
 
 
+@settings(deadline=None)
 @given(first=HOSTILE, second=HOSTILE)
 def test_no_message_adds_or_loses_a_control_token_or_a_character(model: Model, first: str, second: str) -> None:
     chat = ChatTemplate.from_model(model)
@@ -69,6 +71,7 @@ def test_no_message_adds_or_loses_a_control_token_or_a_character(model: Model, f
     assert model.detokenize(ids, special=True) == chat.render(messages)
 
 
+@settings(deadline=None)
 @given(content=HOSTILE)
 def test_spellings_completed_by_the_template_are_cut_too(model: Model, content: str) -> None:
     seams = template("{{ bos_token }}<|en{{ messages[0]['content'] | trim }}d|><|u{{ messages[0]['content'] }}ser|>")

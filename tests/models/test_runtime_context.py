@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -130,8 +131,27 @@ def test_bad_requests_are_errors_not_crashes(model: Model) -> None:
             context.decode(batch)
         with pytest.raises(ContextFull, match="a token in 2 sequences"):
             batch.add(5, 0, [0, 1], False)
-    with pytest.raises(RuntimeFailure, match="KV type 'f8' is unknown"):
-        Context(model, 64, kv_type="f8")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kv_type": "f8"}, "KV type 'f8' is unknown"),
+        ({"threads": 0}, "0 threads are not possible"),
+        ({"threads": 100_000}, "100000 threads are not possible"),
+        ({"n_seq_max": 0}, "64 tokens and 0 sequences .* impossible"),
+        ({"n_seq_max": 300}, "n_seq_max must be <= 256"),
+        ({"n_ctx": 2**31}, "2147483648 tokens .* is impossible"),
+    ],
+)
+def test_impossible_contexts_are_errors_not_crashes(model: Model, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(RuntimeFailure, match=message):
+        Context(model, **{"n_ctx": 64, **options})
+
+
+def test_a_model_without_weights_cannot_decode(model: Model) -> None:
+    with Model.load(model.path, vocab_only=True) as empty, pytest.raises(RuntimeFailure, match="without its weights"):
+        Context(empty, 64)
 
 
 def test_embeddings_are_read_beside_logits(model: Model) -> None:

@@ -1,12 +1,13 @@
 """Loading, the vocabulary, and what is said when a file is refused."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ModelFileError, RuntimeFailure
@@ -37,6 +38,7 @@ def test_facts_come_from_the_file(model: Model) -> None:
     assert not model.is_end(0)
 
 
+@settings(deadline=None)
 @given(text=TEXTS)
 def test_text_survives_tokenizing(model: Model, text: str) -> None:
     ids = model.tokenize(text, add_bos=False, parse_special=False)
@@ -44,6 +46,7 @@ def test_text_survives_tokenizing(model: Model, text: str) -> None:
     assert model.detokenize(ids) == text
 
 
+@settings(deadline=None)
 @given(text=TEXTS)
 def test_streamed_text_never_shows_half_a_code_point(model: Model, text: str) -> None:
     stream = Utf8Stream()
@@ -136,6 +139,22 @@ def test_log_lines_are_joined_bounded_and_ranked() -> None:
     for number in range(10_000):
         log.write(4, f"error {number}\n")
     assert log.complaints(mark) == "error 9997; error 9998; error 9999"
+
+
+def test_ctrl_c_during_a_load_is_raised_once_it_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_gguf(tmp_path / "m.gguf", Shape())
+
+    class InterruptedBuffer(LogBuffer):
+        def write(self, level: int, text: str) -> None:
+            super().write(level, text)
+            if "general.architecture" in text:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("models.runtime.library.LOG", InterruptedBuffer())
+    with pytest.raises(KeyboardInterrupt):
+        Model.load(path)
+    monkeypatch.undo()
+    Model.load(path).close()
 
 
 def test_threads_default_to_the_cores_at_hand() -> None:
