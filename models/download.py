@@ -8,6 +8,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 
 from models.disk import CHUNK_BYTES, Progress, hash_file, no_progress, storage_errors, sync_folder
@@ -66,7 +67,7 @@ def _append(hub: Hub, listing: Listing, file: RemoteFile, partial: Path, on_prog
         have = partial.stat().st_size if partial.exists() else 0
     with hub.open_from(listing, file.name, have) as body:
         with storage_errors(partial):
-            stream = partial.open("r+b" if have else "wb")
+            stream = partial.open("r+b" if have else "wb", buffering=0)
         with stream:
             if body.start != have:
                 if body.start:
@@ -78,13 +79,20 @@ def _append(hub: Hub, listing: Listing, file: RemoteFile, partial: Path, on_prog
                 if stream.tell() + len(chunk) > file.size_bytes:
                     raise DownloadError(f"the server sent more than the {file.size_bytes} bytes of {file.name}")
                 with storage_errors(partial):
-                    stream.write(chunk)
+                    _write_all(stream, chunk)
                 on_progress(file.name, len(chunk))
             received = stream.tell()
     if received < file.size_bytes:
         raise ConnectionLost(
             f"the server closed {file.name} after {received} of {file.size_bytes} bytes: run this again"
         )
+
+
+def _write_all(stream: FileIO, data: bytes) -> None:
+    """Write unbuffered, so that a full disk is met here and not when the file is closed; such writes may be short."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]
 
 
 def stored_copy(file: RemoteFile, path: Path) -> StoredFile | None:

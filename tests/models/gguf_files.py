@@ -1,9 +1,26 @@
 """Small GGUF files for tests, written by the `gguf` package: random weights, a vocabulary of plain numbers."""
 
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFWriter, quants
+
+
+@contextmanager
+def files_up_to(size_bytes: int) -> Iterator[None]:
+    """A disk on which no file can grow beyond `size_bytes`: the write fails in the middle, as on a full one."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
 
 
 def write_llama(

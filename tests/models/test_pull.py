@@ -13,7 +13,7 @@ from models.errors import DownloadError, ModelFileError, ModelNotFoundError, Sto
 from models.hub import ConnectionLost, Hub
 from models.pull import PullRequest, plan_pull, pull, pull_request, stored_already
 from models.store import Manifest, Store
-from tests.models.gguf_files import write_llama
+from tests.models.gguf_files import files_up_to, write_llama
 from tests.models.hub_server import COMMIT, MOVED_COMMIT, REPOSITORY, HubState, serve_hub, wait_for_bytes
 
 WEIGHTS = random.Random(1).randbytes(3_000_000)
@@ -201,6 +201,16 @@ def test_too_small_a_disk_is_found_before_a_byte_is_fetched(store: Store, hub: H
     with pytest.raises(StorageError, match=r"66\.9 MiB needed, 1\.0 MiB free"):
         pull(store, plan, door, free=lambda folder: 1 << 20)
     assert not hub.seen("/resolve/")
+
+
+def test_a_disk_that_fills_up_keeps_what_came_for_the_next_run(store: Store, hub: HubState) -> None:
+    with files_up_to(1_500_000), pytest.raises(StorageError, match="File too large"):
+        fetch(store, hub)
+    assert (store.folder("tiny") / "model.safetensors.partial").read_bytes() == WEIGHTS[:1_500_000]
+    assert store.find("tiny") is None
+    fetch(store, hub)
+    assert hub.seen("/cdn/")[-1]["range"] == "bytes=1500000-"
+    assert store.verify("tiny") == ()
 
 
 def test_room_is_needed_only_for_what_is_still_to_come(store: Store, hub: HubState) -> None:

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import os
-import resource
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from models.imports import Trial, first_load
 from models.imports import import_model as import_with_trial
 from models.resolve import resolve_checkpoint, resolve_gguf
 from models.store import Manifest, Store, StoredFile, data_folder
-from tests.models.gguf_files import write_llama
+from tests.models.gguf_files import files_up_to, write_llama
 
 
 def untried(path: Path) -> None:
@@ -118,17 +117,8 @@ def test_refused_imports_leave_nothing(store: Store, gguf_file: Path, tmp_path: 
 
 def test_a_full_disk_in_the_middle_of_a_copy_leaves_nothing(store: Store, tmp_path: Path) -> None:
     big = write_llama(tmp_path / "big.gguf", vocab=20_000)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    import signal
-
-    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
-    try:
-        with pytest.raises(StorageError, match="File too large"):
-            import_model(store, big)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, old)
+    with files_up_to(1 << 20), pytest.raises(StorageError, match="File too large"):
+        import_model(store, big)
     assert list(store.root.iterdir()) == []
     assert import_model(store, big).size_bytes == big.stat().st_size
 
