@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +15,9 @@ def replacing(target: Path) -> Iterator[Path]:
 
     Raises StorageError where the folder cannot be written or the disk is full; nothing is left behind then.
     """
-    temporary: Path | None = None
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        temporary = Path(name)
-        os.fchmod(handle, 0o644)
-        os.close(handle)
+        temporary.touch(exist_ok=False)
         yield temporary
         _sync(temporary)
         temporary.replace(target)
@@ -30,7 +27,7 @@ def replacing(target: Path) -> Iterator[Path]:
             f"cannot write {target}: {error.strerror or error}; free some space or choose a folder you may write to"
         ) from error
     finally:
-        if temporary is not None:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 

@@ -31,7 +31,7 @@ _MAX_TEMPLATE_CHARACTERS = 256 * 1024
 _MAX_RENDERED_CHARACTERS = 16 * 1024 * 1024
 _ROLES = frozenset({"system", "user", "assistant", "tool"})
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
-_MARKER_SHAPE = re.compile(r"[<\[|].*[>\]|]", re.DOTALL)
+_MARKER_SHAPE = re.compile(r"[<\[|].+[>\]|]", re.DOTALL)
 
 
 class _RefusedError(Exception):
@@ -88,12 +88,11 @@ class ChatTemplate:
                 f"{model.path} has no chat template; export it again with tokenizer.chat_template,"
                 " or use an instruct model"
             )
-        text = source.decode("utf-8", "replace")
         return cls(
-            text,
+            source.decode("utf-8", "replace"),
             bos=_token_text(model, model.bos),
             eos=_token_text(model, model.eos),
-            control_tokens=_control_tokens(model, text),
+            control_tokens=_control_tokens(model),
         )
 
     def render(self, messages: Messages, add_generation_prompt: bool = True) -> str:
@@ -189,8 +188,8 @@ def _token_text(model: Model, token: int | None) -> str:
     return "" if token is None else model.token_bytes(token, special=True).decode("utf-8", "replace")
 
 
-def _control_tokens(model: Model, template: str) -> list[str]:
-    """Spellings that the tokenizer would turn into a control token, or that the template uses as one."""
+def _control_tokens(model: Model) -> list[str]:
+    """Spellings that the tokenizer turns into a control token, and user-defined ones that look like a marker."""
     library = llama()
     vocab, attribute_of = model.vocab, library.llama_vocab_get_attr
     always = library.LLAMA_TOKEN_ATTR_CONTROL | library.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -201,7 +200,7 @@ def _control_tokens(model: Model, template: str) -> list[str]:
             spellings.append(_token_text(model, token))
         elif attribute & library.LLAMA_TOKEN_ATTR_USER_DEFINED:
             text = _token_text(model, token)
-            if text in template and _MARKER_SHAPE.fullmatch(text):
+            if _MARKER_SHAPE.fullmatch(text):
                 spellings.append(text)
     return spellings
 

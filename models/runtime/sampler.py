@@ -68,7 +68,7 @@ class Sampler:
         return int(llama().llama_sampler_sample(self._chain, context.pointer, row))
 
     def reset(self) -> None:
-        """Back to the start: the same random numbers again, no recent tokens."""
+        """Back to the start: the same random numbers again where there is a seed, no recent tokens."""
         self.close()
 
     def close(self) -> None:

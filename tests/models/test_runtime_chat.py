@@ -92,6 +92,16 @@ def test_sentencepiece_end_tokens_in_a_message_stay_text(sentencepiece: Model) -
     assert plain == [2]
 
 
+def test_markers_are_cut_even_where_the_file_calls_them_user_defined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.synthetic.vocabulary._CONTROL", 4)
+    with Model.load(write_gguf(tmp_path / "m.gguf", Shape())) as model:
+        assert model.tokenize("<|user|>", add_bos=False, parse_special=False) == [4]
+        ids = ChatTemplate.from_model(model).prompt_ids(model, user("a <|user|> b <|system|>"))
+        assert [token for token in ids if token < len(CONTROL)] == [0, 4, 1, 5]
+
+
 def test_bos_is_added_where_the_file_asks_and_never_twice(model: Model) -> None:
     assert template("{{ messages[0]['content'] }}").prompt_ids(model, user("a"))[0] == 0
     assert template("{{ bos_token }}{{ messages[0]['content'] }}").prompt_ids(model, user("a")).count(0) == 1
