@@ -295,14 +295,20 @@ def progress(verb: str, total_bytes: int | None) -> Iterator[Progress]:
     """A progress bar on standard error, or none where that is no terminal."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
-    columns = (BarColumn(24), DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
+    label = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+    columns = (
+        BarColumn(12),
+        DownloadColumn(binary_units=True, table_column=Column(no_wrap=True)),
+        TransferSpeedColumn(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+    )
     console = Console(stderr=True)
-    label = TextColumn("{task.description}", markup=False)
-    with Bar(label, *columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Bar(label, *columns, console=console, transient=True, expand=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(verb, total=total_bytes)
 
         def advance(name: str, done_bytes: int) -> None:
-            bar.update(task, advance=done_bytes, description=f"{verb} {name[-28:]}")
+            bar.update(task, advance=done_bytes, description=f"{verb} {name}")
 
         yield advance
