@@ -1,5 +1,6 @@
 """Which model answers: a name from catalogue or store, or a file, checked before it is loaded."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,6 @@ def choose_model(name: str) -> ChosenModel:
     by_path = name != REFERENCE_ID and path == Path(name)
     if by_path:
         trial_load(path)
-    described = str(header.metadata.get("general.name", "")).casefold().replace("-", " ")
-    is_reference = name == REFERENCE_ID or "bedside reference" in described
+    exported_from = str(header.metadata.get("general.name", "")).casefold()
+    is_reference = name == REFERENCE_ID or re.match(rf"(bedside[ -])?{REFERENCE_ID}\b", exported_from)
     return ChosenModel(path, path.name if by_path else name, REFERENCE_NOTICE if is_reference else None)

@@ -15,16 +15,16 @@ from assistant.ask.answer import NOT_SCREENED, Answer
 from assistant.engine.engine import MAX_ANSWER_TOKENS
 from assistant.knowledge.citations import Check
 from assistant.knowledge.claims import without_marks
-from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import plain_line
 
 _MAX_WIDTH = 100
+_MAX_QUOTE = 160  # characters of a sentence that a warning repeats
 _REASONS = {
-    "number": "a number that the source does not give",
-    "unit": "a unit that the source does not give",
-    "drug": "a drug that the source does not name",
-    "negation": "the source says the opposite, or negates differently",
-    "overlap": "its words are not those of the source",
+    "number": "number not in the source",
+    "unit": "unit not in the source",
+    "drug": "drug not in the source",
+    "negation": "negated differently in the source",
+    "overlap": "words not those of the source",
 }
 _EVIDENCE = {
     "insufficient": "insufficient - the passages found do not support an answer",
@@ -61,6 +61,8 @@ class WrappingWriter:
     def _take(self, character: str) -> None:
         if not character.isspace():
             self._word += character
+            if self._width is not None and cell_len(self._word) >= self._width:
+                self._end_word()  # what never pauses for a space is shown all the same
             return
         self._end_word()
         if character == "\n":
@@ -143,8 +145,11 @@ class Screen:
         self._line("Sources", "bold")
         for number, source in enumerate(answer.sources, start=1):
             style = "" if number in cited else "dim"
-            for line in source_lines(number, source):
-                self._line(line, style, indent="    ")
+            heading = f"[{number}] {plain_line(source.grounding.heading)} ({plain_line(source.date)})"
+            self._line(heading, style, indent="    ")
+            following = answer.sources[number : number + 1]
+            if not following or following[0].follows != source.follows:  # once for the sections of one document
+                self._line(f"    Follows {plain_line(source.follows)}.", "dim", indent="    ")
 
     def _line(self, text: str, style: str = "", indent: str = "") -> None:
         lines = [text] if self._width is None else textwrap.wrap(text, self._width, subsequent_indent=indent) or [""]
@@ -152,17 +157,12 @@ class Screen:
             self._console.print(Text(line, style=style))
 
 
-def source_lines(number: int, source: LibraryPassage) -> Iterator[str]:
-    """What is shown of a source: heading, then date and guideline."""
-    yield f"[{number}] {plain_line(source.grounding.heading)}"
-    yield f"    Reviewed {plain_line(source.date)}. Follows {plain_line(source.follows)}."
-
-
 def warnings(answer: Answer) -> Iterator[str]:
     """One line for each sentence that its source does not support, and for an answer cut short."""
     for check in answer.checks:
         if check.status != "supported":
-            yield f"{_fault(check)}: “{plain_line(without_marks(answer.text[check.start : check.end]))}”"
+            sentence = plain_line(without_marks(answer.text[check.start : check.end]))
+            yield f"{_fault(check)}: “{textwrap.shorten(sentence, _MAX_QUOTE, placeholder=' …')}”"
     if answer.usage.finish_reason in ("length", "context"):
         yield f"the answer was cut off at its limit (at most {MAX_ANSWER_TOKENS} tokens)"
 
@@ -191,7 +191,8 @@ def summary(answer: Answer) -> str:
         speed = usage.decode_tokens_per_s
         parts = [f"{speed:.1f} tok/s"] if speed is not None else ["speed not measured (one token)"]
         parts.append(f"first token {usage.first_token_s:.2f} s")
-    parts.append(f"model {plain_line(answer.model)}")
+    if answer.notice is None or not answer.notice.startswith(answer.model):
+        parts.append(f"model {plain_line(answer.model)}")
     if answer.notice:
         parts.append(answer.notice)
     return " · ".join(parts)

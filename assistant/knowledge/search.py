@@ -45,7 +45,7 @@ def search(index: Index, question: str, limit: int = 4, note: str | None = None)
     for document, score in scores.items():
         if score >= _DOCUMENT_FLOOR * best:
             hits.extend(_rank_sections(index, document, question, score / best))
-    hits.sort(key=lambda hit: -hit.score)
+    hits.sort(key=lambda hit: -round(hit.score, 1))  # near equals stay in the order of their document
     return tuple(hit for hit in hits if hit.score >= _PASSAGE_FLOOR)[:limit]
 
 
