@@ -75,8 +75,8 @@ class WrappingWriter:
         if not self._word:
             return
         size = cell_len(self._word)
-        if self._width is not None and self._column and self._column + len(self._space) + size > self._width:
-            self._stream.write("\n")
+        if self._width is not None and self._column + len(self._space) + size > self._width:
+            self._stream.write("\n" if self._column else "")
             self._column, self._space = 0, ""
         self._stream.write(self._space + self._word)
         self._column += len(self._space) + size
