@@ -1,5 +1,6 @@
 """The entry point of the `bedside` command: surroundings, exit codes, one-line errors."""
 
+import io
 import os
 import sys
 
@@ -25,6 +26,9 @@ def main() -> None:
     """Run the command line and leave the process with its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale without the character shows ?, not a traceback
     try:
         code = _run()
         sys.stdout.flush()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from assistant.ask.asking import Phase, Piece
 
 _STOP_TIMEOUT_S = 0.8
-_INTERRUPTED = 130
+_ERROR, _INTERRUPTED = 1, 130
 
 
 def ask(
@@ -59,11 +58,10 @@ def _run(question: str, as_json: bool, model: str, knowledge: str, note: str | N
     job = Job(asking.events(), asking.abort)
     try:
         _show(job, as_json)
-    except KeyboardInterrupt:
+    except BaseException as error:
         if not job.stop(_STOP_TIMEOUT_S):
             # The thread is inside llama.cpp, loading; ending the interpreter under it could crash.
-            sys.stdout.flush()
-            os._exit(_INTERRUPTED)
+            os._exit(_INTERRUPTED if isinstance(error, KeyboardInterrupt) else _ERROR)
         raise
 
 
@@ -78,7 +76,7 @@ def _show(events: "Iterator[Phase | Piece | Answer]", as_json: bool) -> None:
             if isinstance(event, Phase):
                 screen.phase(event.text)
             elif isinstance(event, Answer) and as_json:
-                print(json.dumps(event.as_json(), ensure_ascii=False))
+                print(json.dumps(event.as_json()))  # ASCII: right in any locale
             elif isinstance(event, Answer):
                 screen.answer(event)
             elif isinstance(event, Piece) and not as_json:

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import typer
@@ -52,6 +53,13 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_a_locale_without_the_characters_is_no_fault(environment: dict[str, str], tiny_model: Path) -> None:
+    latin = {**environment, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "assistant", "ask", "--model", str(tiny_model), "How is croup treated?"]
+    done = subprocess.run(command, env=latin, capture_output=True, text=True, timeout=60, check=True)
+    assert "tok/s ? first token" in done.stdout
 
 
 def test_version(bedside: Bedside) -> None:

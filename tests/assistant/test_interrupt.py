@@ -48,6 +48,17 @@ def test_while_writing(slow_model: Path, environment: dict[str, str]) -> None:
     assert "Evidence" not in out
 
 
+def test_when_the_reader_leaves(slow_model: Path, environment: dict[str, str]) -> None:
+    process = start(slow_model, environment, "--knowledge", "off", "fever")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.wait(timeout=10) == 1
+        assert process.stderr.read() == ""
+
+
 def test_while_reading_the_prompt(slow_model: Path, environment: dict[str, str]) -> None:
     process = start(slow_model, environment, "--json", UTI_QUESTION)
     time.sleep(2.0)
