@@ -93,7 +93,7 @@ def open_job(
     checkpoint.weight_files()
     tokenizer = ChatTokenizer(folder)
     return Job(
-        name=file_name(name),
+        name=file_name(folder.resolve().name if Path(name).is_dir() else name),
         recipe_name=file_name(recipe[0]),
         recipe=recipe[1],
         out=out,

@@ -135,6 +135,13 @@ class Recipe(_Table):
                     raise ValueError(f"[{table}] is not built yet; {remedy}")
         return value
 
+    @model_validator(mode="after")
+    def _measures_on_other_text(self) -> "Recipe":
+        both = sorted(set(self.calibrate.text) & {text for text in self.evaluate.text if Path(text).suffix})
+        if both:
+            raise ValueError(f"evaluate.text and calibrate.text both name {both[0]}; measure on a file of its own")
+        return self
+
 
 def load_recipe(name_or_path: str) -> tuple[str, Recipe]:
     """The recipe's name (its file's stem) and content. Raises RecipeError naming every fault at once."""

@@ -71,10 +71,14 @@ def _cells(row: Mapping[str, Any], score: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['ffn_share_removed']:.1%}",
         f"{score['hf_stride']:.2f}",
         f"{score['bits_per_byte']:.3f}",
-        f"{row['decode_tokens_per_s']:.1f}",
-        f"{row['prompt_tokens_per_s']:.0f}",
+        _rate(row["decode_tokens_per_s"]),
+        _rate(row["prompt_tokens_per_s"]),
         "–" if chunks is None else f"{chunks:.2f}",
     )
+
+
+def _rate(tokens_per_s: float) -> str:
+    return f"{tokens_per_s:,.0f}" if tokens_per_s >= 100 else f"{tokens_per_s:.1f}"
 
 
 def texts(report: Mapping[str, Any]) -> list[str]:

@@ -35,6 +35,10 @@ def test_all_faults_are_reported_together_in_one_line() -> None:
         ("[budget]\nffn_share = 0.5\nbytes = 10", "found ffn_share and bytes"),
         ("[budget]", "found none"),
         ("", "budget is missing"),
+        (
+            "[budget]\nffn_share = 0.5\n[calibrate]\ntext = {'a.jsonl' = 1}\n[evaluate]\ntext = ['a.jsonl']",
+            "both name a.jsonl",
+        ),
         ("[budget", "not TOML"),
     ],
 )
