@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
+from assistant.engine.pace import Pace
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from models.runtime.chat import ChatTemplate
@@ -75,15 +76,17 @@ class Engine:
         return self._generate(prompt_ids)
 
     def _generate(self, prompt_ids: list[int]) -> Iterator[str]:
-        text = Utf8Stream()
+        text, pace = Utf8Stream(), Pace(self._context.threads)
         count, first_at = 0, 0.0
         started = now = time.monotonic()
         with Sampler(SamplingOptions(temperature=0.0)) as sampler:
             tokens = generate(self._context, prompt_ids, sampler, self.max_answer_tokens)
             for token in tokens:
-                now = time.monotonic()
+                before, now = now, time.monotonic()
                 count += 1
                 first_at = first_at or now
+                if count > 1 and pace.observe(now - before):
+                    self._context.set_threads(pace.threads)
                 if piece := text.push(self.model.token_bytes(token)):
                     yield piece
         if piece := text.finish():

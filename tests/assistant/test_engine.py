@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from assistant.engine.engine import Engine
 from assistant.engine.job import Job
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
+from assistant.engine.pace import Pace
 from assistant.engine.packing import fit_passages
 from assistant.errors import PromptTooLongError
 from models.runtime.errors import DecodeAborted
@@ -89,6 +90,29 @@ def test_the_meter_sees_others_but_not_this_process() -> None:
         pass
     own_cores = 0.3 / (time.monotonic() - started)
     assert meter.busy_cores() < (psutil.cpu_count() or 1) - 0.5 * own_cores
+
+
+QUIET, BUSY = {2: 18.0, 1: 29.0}, {2: 1600.0, 1: 29.0}  # milliseconds a token took with so many threads
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "most_ms"),
+    [(QUIET, QUIET, 19.0), (BUSY, BUSY, 60.0), (QUIET, BUSY, 36.0), (BUSY, QUIET, 60.0)],
+)
+def test_pace_loses_little_whatever_the_neighbours_do(
+    first: dict[int, float], then: dict[int, float], most_ms: float
+) -> None:
+    pace, times_ms = Pace(threads=2), []
+    for token in range(400):
+        times_ms.append((first if token < 150 else then)[pace.threads])
+        pace.observe(times_ms[-1])
+    assert sum(times_ms) / len(times_ms) < most_ms
+
+
+def test_one_thread_stays_one_thread() -> None:
+    pace = Pace(threads=1)
+    assert not any(pace.observe(elapsed_s) for elapsed_s in (0.1, 5.0, 0.1, 0.1, 0.1, 0.1))
+    assert pace.threads == 1
 
 
 def test_streaming_is_repeatable_and_measured(tiny_model: Path) -> None:
