@@ -42,7 +42,7 @@ def name_of(path: Path) -> str:
 
 
 OURS = sources(*PACKAGES)
-EVERYTHING = sources(*PACKAGES, "tests")
+EVERYTHING = sources(*PACKAGES, "benchmarks", "tests")
 
 
 @pytest.mark.parametrize("path", EVERYTHING, ids=name_of)
