@@ -17,6 +17,8 @@ else:
 UNBUILT_TABLES = {"heal": "leave the table out"}
 UNBUILT_BUDGETS = ("board", "retention")
 
+_Positive = Annotated[float, Field(gt=0)]
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -25,7 +27,7 @@ class _Table(BaseModel):
 class Calibrate(_Table):
     """Which text the statistics are taken on."""
 
-    text: Annotated[dict[str, Annotated[float, Field(gt=0)]], Field(min_length=1)] = {"starter": 1.0}
+    text: Annotated[dict[str, _Positive], Field(min_length=1)] = {"starter": 1.0}
     """Source (`starter`, a corpus under --data, or a JSONL path) to its share of the ungrounded samples."""
     samples: Annotated[int, Field(ge=8)] = 128
     tokens_per_sample: Annotated[int, Field(ge=64)] = 512
@@ -81,12 +83,7 @@ class Reconstruct(_Table):
 
     target: Literal["dense", "own"] = "dense"
     """`dense`: the dense model's residual stream after the layer. `own`: the layer's own unpruned output."""
-    ridge: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, strict=False)] = (
-        0.001,
-        0.01,
-        0.1,
-        1.0,
-    )
+    ridge: Annotated[tuple[_Positive, ...], Field(min_length=1, strict=False)] = (0.0001, 0.001, 0.01, 0.1, 1.0)
     """Candidates for λ as shares of the mean diagonal of H; tuning text chooses per layer."""
 
 

@@ -225,6 +225,12 @@ def test_a_folder_with_other_files_is_left_alone(tiny_folder: Path, tmp_path: Pa
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["thesis.txt"]
 
 
+def test_an_out_folder_that_cannot_be_made_is_one_line(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(StorageError, match=r"file/run cannot be read or written"):
+        compress(tiny_folder, tmp_path, tmp_path / "file" / "run")
+
+
 @pytest.mark.parametrize("method", ["uniform", "global"])
 def test_a_budget_in_bytes_is_met_and_nearly_used(tiny_folder: Path, tmp_path: Path, method: str) -> None:
     limit = 82_000
