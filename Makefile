@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
+DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
 .PHONY: setup demo test test-slow lint bench clean
 
@@ -18,7 +19,9 @@ $(STAMP): pyproject.toml Makefile
 	touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/python -m compressor.demo --out build/demo
+	$(BIN)/bedside compress reference --recipe reference-50 --out build/demo
+	$(BIN)/bedside ask --model build/demo/gguf/reference-reference-50-q4_0.gguf $(DEMO_QUESTION)
+	$(BIN)/bedside report build/demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not slow"
@@ -33,7 +36,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	$(BIN)/python -m device.bench
+	$(BIN)/python -m benchmarks.decode
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

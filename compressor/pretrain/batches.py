@@ -17,14 +17,15 @@ from compressor.pretrain.config import PretrainConfig
 from compressor.pretrain.copying import copy_window, repeat_window
 from compressor.pretrain.corpora import Section
 from compressor.pretrain.grounded import Example, ExampleBuilder
-from compressor.pretrain.tokenizer import BEGIN, END, SPECIAL_TOKENS
+from compressor.pretrain.tokenizer import BEGIN, END
 
 TEXT, PROMPT, ANSWER, COPY = 1, 2, 3, 4
 """Kinds of target tokens, for the loss log; 0 is padding."""
 KIND_NAMES = {TEXT: "text", PROMPT: "prompt", ANSWER: "answer", COPY: "copy"}
 
 _TEXT_MIX = {"medquad": 0.42, "nursing": 0.2, "anatomy": 0.13, "trials": 0.25}
-_GROUNDED_SHARE, _TEXT_SHARE = 0.62, 0.26
+GROUNDED_SHARE, TEXT_SHARE = 0.62, 0.26
+"""Shares of the rows in the main part of a run; the rest copies."""
 
 
 @dataclass(frozen=True)
@@ -109,24 +110,21 @@ class BatchBuilder:
         return self._pack(rows, self.config.row_tokens)
 
     def copying(self, step: int) -> Batch:
-        """A quarter of a batch of windows of 128 and 192 tokens: repeats, and copies across a filler."""
-        rng = np.random.default_rng([self.config.seed, 1, step])
-        rows = []
-        for _ in range(self.config.rows // 4):
-            length = int(rng.choice((128, 192)))
-            rows.append([self._copy(rng, length, repeats=0.5) for _ in range(self.config.row_tokens // length)])
-        return self._pack(rows, self.config.row_tokens)
+        """Half of the rows copy in windows of 128 tokens, a quarter is grounded, a quarter text."""
+        return self._mix(step, self.config.row_tokens, grounded=0.25, text=0.25, window=128)
 
     def mixed(self, step: int, row_tokens: int) -> Batch:
-        """Grounded examples, text and copying, as many rows as keep the batch's size."""
+        """Grounded examples, text and some copying in windows of 256, as many rows as keep the batch's size."""
+        return self._mix(step, row_tokens, grounded=GROUNDED_SHARE, text=TEXT_SHARE, window=256)
+
+    def _mix(self, step: int, row_tokens: int, *, grounded: float, text: float, window: int) -> Batch:
         rng = np.random.default_rng([self.config.seed, 2, step])
         python_rng = random.Random(f"{self.config.seed}/{step}")
         count = self.config.rows * self.config.row_tokens // row_tokens
-        grounded = round(count * _GROUNDED_SHARE)
-        text = round(count * _TEXT_SHARE)
-        rows = [self._grounded_row(python_rng, row_tokens) for _ in range(grounded)]
-        rows += [[self._text(rng, row_tokens)] for _ in range(text)]
-        rows += [[self._copy(rng, 256) for _ in range(row_tokens // 256)] for _ in range(count - grounded - text)]
+        first, second = round(count * grounded), round(count * (grounded + text))
+        rows = [self._grounded_row(python_rng, row_tokens) for _ in range(first)]
+        rows += [[self._text(rng, row_tokens)] for _ in range(second - first)]
+        rows += [[self._copy(rng, window) for _ in range(row_tokens // window)] for _ in range(count - second)]
         return self._pack(rows, row_tokens)
 
     def example(self, example: Example) -> Piece:
@@ -159,9 +157,9 @@ class BatchBuilder:
         ids = np.concatenate([[self._begin], stream[offset : offset + length - 1].astype(np.int64)])
         return Piece(ids, np.ones(length, np.float32), np.full(length, TEXT, np.int8))
 
-    def _copy(self, rng: np.random.Generator, length: int, repeats: float = 0.0) -> Piece:
-        window = repeat_window if rng.random() < repeats else copy_window
-        ids, weights = window(rng, self.streams["medquad"], length, self.config.vocab_size, len(SPECIAL_TOKENS))
+    def _copy(self, rng: np.random.Generator, length: int) -> Piece:
+        window = repeat_window if rng.random() < 0.5 else copy_window
+        ids, weights = window(rng, self.streams["medquad"], length)
         return Piece(ids, weights, np.where(weights == 1.0, COPY, TEXT).astype(np.int8))
 
     def _pack(self, rows: list[list[Piece]], row_tokens: int) -> Batch:

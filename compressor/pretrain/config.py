@@ -16,8 +16,8 @@ class PretrainConfig:
     context: int = 2048
 
     text_tokens: int = 1_800_000
-    """Tokens of plain text that come first: without the habits it forms, the copy curriculum does not take hold."""
-    copy_tokens: int = 2_500_000
+    """Tokens of plain text that come first."""
+    copy_tokens: int = 6_000_000
     """Most tokens of the copy curriculum that follows; it ends as soon as the model copies."""
     total_tokens: int = 24_000_000
     """All tokens, curriculum included."""

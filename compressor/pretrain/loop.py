@@ -21,7 +21,7 @@ from compressor.pretrain.optimiser import build_optimisers, learning_rate_factor
 
 _CHECKPOINT_EVERY_S = 300.0
 _LOG_EVERY_STEPS = 10
-_COPIED_NATS = 0.3
+_COPIED_NATS = 0.8
 """The curriculum ends early once the second copy costs less than this per token."""
 
 
@@ -113,7 +113,12 @@ class Trainer:
                 total[1] += len(chosen)
         means = {name: round(total / count, 4) for name, (total, count) in self.state.sums.items()}
         if self.state.step % _LOG_EVERY_STEPS == 0 or self.state.tokens >= self.config.total_tokens:
-            row = {"step": self.state.step, "tokens": self.state.tokens, "lr": round(factor, 4), **means}
+            row: dict[str, float | str] = {
+                "step": self.state.step,
+                "tokens": self.state.tokens,
+                "lr": round(factor, 4),
+                **means,
+            }
             row |= {
                 "tokens_per_s": round(tokens_per_s),
                 "elapsed_s": round(self.state.elapsed_s),

@@ -87,7 +87,7 @@ def test_answers_quote_the_gold_passages(sections: dict[str, list[Section]], see
 @given(seed=st.integers(0, 2**32), length=st.sampled_from((128, 192, 256)))
 def test_weighted_tokens_stand_earlier_in_the_window(seed: int, length: int) -> None:
     for window in (copy_window, repeat_window):
-        ids, weights = window(np.random.default_rng(seed), STREAM, length, 4000, 6)
+        ids, weights = window(np.random.default_rng(seed), STREAM, length)
         assert ids.shape == weights.shape == (length,)
         scored = np.flatnonzero(weights == 1.0)
         assert len(scored) >= 5
