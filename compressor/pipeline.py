@@ -77,7 +77,8 @@ def _run_stage(job: Job, stage: Stage, inputs: dict[str, Any], earlier: list[Fil
 
 
 def _prepare(out: Path, folder: Path, key: str, stale: StageRecord | None) -> None:
-    """Keep an interrupted stage's work if it was for the same key; else remove all that it made."""
+    """Keep an interrupted stage's work if it was for the same key; else remove all that it made, and the report on it."""
+    shutil.rmtree(out / "report", ignore_errors=True)
     if stale is not None:
         for record in stale.files:
             (out / record.path).unlink(missing_ok=True)

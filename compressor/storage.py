@@ -65,11 +65,11 @@ def _umask() -> int:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a UTF-8 text file atomically. Raises StorageError."""
-    write_atomic(path, lambda partial: void(partial.write_text(text, "utf-8")))
 
+    def write(partial: Path) -> None:
+        partial.write_text(text, "utf-8")
 
-def void(_: object) -> None:
-    """Drop a result, so that a lambda returns nothing."""
+    write_atomic(path, write)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,18 @@ def test_a_changed_model_runs_everything_again(run: Path, tmp_path: Path) -> Non
     assert all(hashes(run)[name] != before[name] for name in before if "rows" not in name and "kept" not in name)
 
 
+@contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """Stands for a full disk: the kernel refuses the write in the same way."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 COMMAND = """
 import sys
 from pathlib import Path
@@ -197,6 +210,12 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
         assert time.monotonic() < deadline_s
         assert process.poll() is None or condition()
         time.sleep(0.001)
+
+
+def test_a_report_never_outlives_its_files(tiny_folder: Path, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(StorageError), file_size_limit(60_000):
+        compress(tiny_folder, tmp_path, run, budget="ffn_share = 0.7")
+    assert not (run / "report").exists()
 
 
 @pytest.mark.parametrize("stage", ["05-reconstruct", "07-export"])
@@ -276,15 +295,8 @@ def test_an_unsupported_model_is_refused_before_the_run_folder_is_made(tmp_path:
 
 
 def test_a_full_disk_is_one_line_and_the_next_run_continues(tiny_folder: Path, finished: Path, tmp_path: Path) -> None:
-    """A limit on file size stands for the disk: the kernel refuses the write in the same way."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
-    try:
-        with pytest.raises(StorageError, match="no space left while writing"):
-            compress(tiny_folder, tmp_path, tmp_path / "run")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.raises(StorageError, match="no space left while writing"), file_size_limit(60_000):
+        compress(tiny_folder, tmp_path, tmp_path / "run")
     assert not list((tmp_path / "run").glob("**/*.partial"))
     compress(tiny_folder, tmp_path, tmp_path / "run")
     assert hashes(tmp_path / "run") == hashes(finished)
