@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,13 +61,17 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"the disk of {path} is full: free some, then run the command again") from None
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                f"no permission for {error.filename or path}: check its owner or set BEDSIDE_HOME"
-            ) from None
-        raise StorageError(f"{error.filename or path}: {error.strerror or error}") from None
+        raise StorageError(_refusal(error.filename or path, error)) from None
+
+
+def _refusal(path: object, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"the disk of {path} is full ({error.strerror}): free some, then run the command again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission for {path}: check its owner, or choose another folder (BEDSIDE_HOME for models)"
+    if error.errno == errno.ENOENT:
+        return f"cannot write {path}: {error.strerror}; create its folder first"
+    return f"{path}: {error.strerror or error}; check the disk, then run the command again"
 
 
 def sync_folder(folder: Path) -> None:
@@ -78,19 +83,30 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A temporary file beside `target`; synced, it takes `target`'s place when the block ends well.
+
+    Raises:
+        StorageError: the folder may not be written or the disk is full; nothing is left behind then.
+    """
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    with storage_errors(target):
+        try:
+            temporary.touch(exist_ok=False)
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+            sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data`, or leave it as it was."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with storage_errors(path):
-        try:
-            with partial.open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-            sync_folder(path.parent)
-        finally:
-            partial.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def hash_file(path: Path, on_progress: Progress = no_progress) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.disk import replacing
 from models.errors import RuntimeFailure, StorageError
-from models.runtime.atomic import replacing
 from models.runtime.library import LOG, default_threads, llama, raise_interrupt
 from models.runtime.model import check_is_gguf
 

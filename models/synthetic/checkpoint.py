@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.disk import replacing
 from models.errors import StorageError
-from models.runtime.atomic import replacing
 from models.synthetic.shapes import Shape
 from models.synthetic.weights import TensorSpec, float_chunks, tensor_specs
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from models.disk import replacing
 from models.errors import ModelFileError
-from models.runtime.atomic import replacing
 from models.synthetic.shapes import Shape
 from models.synthetic.vocabulary import VocabularyKind, make_vocabulary
 from models.synthetic.weights import TensorSpec, checked_widths, float_chunks, random_generator, tensor_specs
