@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from compressor.errors import RunError
-from compressor.storage import disk_errors, file_sha256, write_text
+from compressor.storage import disk_errors, write_text
+from models.disk import hash_file
 
 FORMAT = 1
 """Raised when a stage's result changes for the same inputs."""
@@ -66,7 +67,7 @@ def versions() -> dict[str, str]:
 def record_file(out: Path, path: Path) -> FileRecord:
     """Hash a file that a stage has finished."""
     status = path.stat()
-    return FileRecord(path.relative_to(out).as_posix(), file_sha256(path), status.st_size, status.st_mtime_ns)
+    return FileRecord(path.relative_to(out).as_posix(), hash_file(path), status.st_size, status.st_mtime_ns)
 
 
 def is_intact(out: Path, record: FileRecord) -> bool:
@@ -74,7 +75,7 @@ def is_intact(out: Path, record: FileRecord) -> bool:
     path = out / record.path
     if not path.is_file() or path.stat().st_size != record.size_bytes:
         return False
-    return path.stat().st_mtime_ns == record.modified_ns or file_sha256(path) == record.sha256
+    return path.stat().st_mtime_ns == record.modified_ns or hash_file(path) == record.sha256
 
 
 def read_record(path: Path) -> StageRecord | None:

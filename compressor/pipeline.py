@@ -27,7 +27,8 @@ from compressor.mask import neuron_ceiling
 from compressor.report import write_report
 from compressor.sizes import model_cost
 from compressor.stages import Stage, plan
-from compressor.storage import disk_errors, file_sha256, write_text
+from compressor.storage import disk_errors, write_text
+from models.disk import hash_file
 
 RECORD = "manifest.json"
 KEY = "key"
@@ -94,7 +95,7 @@ def _describe(job: Job) -> dict[str, Any]:
     files += sorted(path for path in folder.glob("*token*") if path.is_file())
     files += sorted(path for path in folder.glob("chat_template*") if path.is_file())
     return {
-        "model": {"name": job.name, "files": {path.name: file_sha256(path) for path in files}},
+        "model": {"name": job.name, "files": {path.name: hash_file(path) for path in files}},
         "recipe": {"name": job.recipe_name, "content": job.recipe.model_dump(mode="json")},
         "seed": job.recipe.calibrate.seed,
         "versions": versions(),

@@ -24,9 +24,10 @@ from compressor.quantize import check_types, quantize_file
 from compressor.reconstruct import Reconstruction
 from compressor.saliency import saliency
 from compressor.sizes import model_cost
-from compressor.storage import file_sha256, load_tensors, save_tensors
+from compressor.storage import load_tensors, save_tensors
 from compressor.text import Split, read_source, resolve_file
 from compressor.tokens import build_rows, load_rows, save_rows
+from models.disk import hash_file
 from models.errors import TextError
 
 CALIBRATE, SALIENCY, MASK, PRUNE = "01-calibrate", "02-saliency", "03-mask", "04-prune"
@@ -90,7 +91,7 @@ def text_digest(job: Job, source: str, split: Split) -> str:
         return hashlib.sha256("\0".join(document.text for document in documents).encode()).hexdigest()
     if not path.is_file():
         raise TextError(f"text {path} is missing; give starter, a corpus with --data DIR, or a JSONL file")
-    return file_sha256(path)
+    return hash_file(path)
 
 
 def run_calibrate(job: Job, folder: Path) -> Outcome:

@@ -132,6 +132,7 @@ class BatchBuilder:
         prompt = self.tokenizer.encode(render_chat(example.messages()), add_special_tokens=False).ids
         answer = self.tokenizer.encode(example.answer + END, add_special_tokens=False).ids
         weights = [self.config.prompt_weight] * len(prompt) + [self.config.answer_weight] * len(answer)
+        weights[len(prompt)] = self.config.decision_weight
         kinds = [PROMPT] * len(prompt) + [ANSWER] * len(answer)
         return Piece(np.asarray(prompt + answer), np.asarray(weights, np.float32), np.asarray(kinds, np.int8))
 

@@ -1,10 +1,15 @@
 """The model card: data, licences, budget, loss curve, evaluation, limits; written from the run, never by hand."""
 
+import itertools
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from compressor.pretrain.batches import GROUNDED_SHARE, TEXT_SHARE
 from compressor.pretrain.config import PretrainConfig
 from compressor.pretrain.evaluate import PASSAGES, Report, TextScore
+from compressor.pretrain.loop import COPIED_NATS
 
 _CURVE_ROWS = 12
 
@@ -20,8 +25,8 @@ It knows almost nothing by itself.
 
 * Architecture: Llama, {layers} layers, hidden size {hidden}, FFN {ffn} ({ffn_share:.0%} of the parameters), {heads} heads, {kv} key-value heads,
   tied embeddings, byte-level BPE vocabulary of {vocab}, context {context} (trained on rows of {row} and {long_row} tokens).
-* Budget: {tokens:.1f} M tokens on a {device} in {hours:.1f} hours; the first {copy:.1f} M are a copy curriculum (segment, filler, the same
-  segment), then {mix}.
+* Budget: {tokens:.1f} M tokens on a {device} in {hours:.1f} hours: {text:.1f} M of text; then half copying (segment, filler, the same segment), a
+  quarter grounded examples, a quarter text until it copied at {copied:.1f} M; then {grounded:.0%} grounded, {plain:.0%} text, {rest:.0%} copying.
 * Optimiser: Muon (learning rate {lr}) on the matrices, AdamW on embeddings and norms; dtype chosen by measurement.
 * Reproduce: `bedside pretrain --out DIR --data DATA --tokens {tokens_arg}`, which trains, evaluates and writes this card.
 
@@ -47,19 +52,51 @@ on English only. Questions worded unlike its training questions are answered wor
 """
 
 
-def model_card(config: PretrainConfig, report: Report, log: Sequence[dict[str, Any]], parameters: int) -> str:
+@dataclass(frozen=True)
+class History:
+    """What a run recorded of itself: the loss log, and the settings with the tokens at which each began to hold."""
+
+    log: Sequence[dict[str, Any]]
+    settings: Sequence[dict[str, Any]]
+
+
+def model_card(config: PretrainConfig, report: Report, history: History, parameters: int) -> str:
     """The card as Markdown."""
+    log = history.log
     last = log[-1]
     ffn = 3 * config.layers * config.hidden_size * config.intermediate_size
     head = _HEAD.format(
         millions=parameters / 1e6, layers=config.layers, hidden=config.hidden_size, ffn=config.intermediate_size,
         ffn_share=ffn / parameters, heads=config.heads, kv=config.kv_heads, vocab=config.vocab_size,
         context=config.context, row=config.row_tokens, long_row=config.long_row_tokens, lr=config.matrix_lr,
-        tokens=last["tokens"] / 1e6, copy=config.copy_tokens / 1e6, device=last["device"],
-        hours=last["elapsed_s"] / 3600, tokens_arg=config.total_tokens,
-        mix="62% grounded examples, 26% text, 12% copying",
+        tokens=last["tokens"] / 1e6, text=config.text_tokens / 1e6, copied=_copied_at(config, log) / 1e6,
+        device=last["device"].upper(), hours=last["elapsed_s"] / 3600, tokens_arg=config.total_tokens,
+        grounded=GROUNDED_SHARE, plain=TEXT_SHARE, rest=1 - GROUNDED_SHARE - TEXT_SHARE,
     )  # fmt: skip
-    return head + _evaluation(report) + _answers(report) + _curve(log) + _LIMITS
+    return head + _changes(history.settings) + _evaluation(report) + _answers(report) + _curve(log) + _LIMITS
+
+
+def _copied_at(config: PretrainConfig, log: Sequence[dict[str, Any]]) -> int:
+    """Tokens after which the curriculum ended."""
+    limit = config.text_tokens + config.copy_tokens
+    return next(
+        (row["tokens"] for row in log if row.get("copy", math.inf) < COPIED_NATS), min(limit, log[-1]["tokens"])
+    )
+
+
+def _changes(settings: Sequence[dict[str, Any]]) -> str:
+    rows = []
+    for before, after in itertools.pairwise(settings):
+        old, new = before["settings"], after["settings"]
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        what = ", ".join(f"`{key}` {old.get(key, '–')} → {new.get(key, '–')}" for key in changed)
+        rows.append(f"* at {after['tokens'] / 1e6:.1f} M tokens: {what}\n")
+    if not rows:
+        return ""
+    return (
+        "\n## Settings changed during the run\n\nThe command above runs with the last ones from the start.\n\n"
+        + "".join(rows)
+    )
 
 
 def _evaluation(report: Report) -> str:

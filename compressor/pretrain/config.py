@@ -25,7 +25,7 @@ class PretrainConfig:
     row_tokens: int = 512
     long_row_tokens: int = 1024
     """Row length of the last part of the run, so that prompts longer than `row_tokens` have been seen."""
-    long_share: float = 0.2
+    long_share: float = 0.1
 
     matrix_lr: float = 3e-3
     embedding_lr: float = 3e-3
@@ -35,6 +35,8 @@ class PretrainConfig:
     """Share of the run, at its end, over which the learning rate falls linearly to 2% of its peak."""
     gradient_clip: float = 1.0
     answer_weight: float = 4.0
+    decision_weight: float = 40.0
+    """Weight of an answer's first token, which decides between quoting and admitting that nothing fits."""
     prompt_weight: float = 0.25
     dtype: str = "measured"
     """`bfloat16` (autocast), `float32`, or `measured`: whichever trains faster on this machine."""

@@ -1,4 +1,4 @@
-"""The training loop: curriculum, mixture, checkpoints, a loss log; resumable at any moment."""
+"""The training loop: curriculum, mixture, checkpoints, logs of loss and settings; resumable at any moment."""
 
 import json
 import math
@@ -21,8 +21,17 @@ from compressor.pretrain.optimiser import build_optimisers, learning_rate_factor
 
 _CHECKPOINT_EVERY_S = 300.0
 _LOG_EVERY_STEPS = 10
-_COPIED_NATS = 0.8
+COPIED_NATS = 0.8
 """The curriculum ends early once the second copy costs less than this per token."""
+
+
+def record_settings(folder: Path, tokens: int, config: PretrainConfig) -> None:
+    """Append the settings to `settings.jsonl` where they differ from the last ones, so that no change is forgotten."""
+    path = folder / "settings.jsonl"
+    earlier = path.read_text("utf-8").splitlines() if path.exists() else []
+    if not earlier or json.loads(earlier[-1])["settings"] != config.to_json():
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"tokens": tokens, "settings": config.to_json()}) + "\n")
 
 
 @dataclass
@@ -36,7 +45,7 @@ class _State:
 
 
 class Trainer:
-    """Trains one model in `folder`, which holds `checkpoint.pt` and `log.jsonl`."""
+    """Trains one model in `folder`, which holds `checkpoint.pt`, `log.jsonl` and `settings.jsonl`."""
 
     def __init__(self, config: PretrainConfig, builder: BatchBuilder, folder: Path) -> None:
         """Resume from the folder's checkpoint where there is one."""
@@ -47,6 +56,7 @@ class Trainer:
         self.state = _State()
         if (folder / "checkpoint.pt").exists():
             self._load()
+        record_settings(folder, self.state.tokens, config)
         self.dtype: torch.dtype = (
             fastest_dtype(self.model, builder.text(0), self.device)
             if config.dtype == "measured"
@@ -127,7 +137,7 @@ class Trainer:
             with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(row) + "\n")
             self.state.sums = {}
-            self.state.copies |= means.get("copy", math.inf) < _COPIED_NATS
+            self.state.copies |= means.get("copy", math.inf) < COPIED_NATS
         shown = " ".join(f"{name} {value:.2f}" for name, value in means.items())
         return f"{self.state.tokens / 1e6:.2f}M tokens, {tokens_per_s:,.0f}/s, {shown}"
 

@@ -1,8 +1,6 @@
 """A finished run as files to ship: safetensors shards under 16 MiB, tokenizer, configuration, model card, hashes."""
 
-import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,18 +9,19 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, LlamaForCausalLM
 
-from compressor.pretrain.card import model_card
+from compressor.pretrain.card import History, model_card
 from compressor.pretrain.config import PretrainConfig
 from compressor.pretrain.evaluate import Report
 from compressor.pretrain.tokenizer import save_tokenizer
+from models.builtin import CHECKSUMS
+from models.disk import hash_file, write_atomically
 
 SHARD_LIMIT = "14MB"
-SUMS = "SHA256SUMS"
 
 
-def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The loss log of a run, one row per ten steps."""
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text("utf-8").splitlines()]
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON lines file of the run: `log.jsonl`, `settings.jsonl`."""
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def write_package(
@@ -38,7 +37,8 @@ def write_package(
     model.save_pretrained(partial, max_shard_size=SHARD_LIMIT)
     save_tokenizer(tokenizer, partial, config.context)
     (partial / "evaluation.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
-    card = model_card(config, report, read_log(run), model.num_parameters())
+    history = History(read_rows(run / "log.jsonl"), read_rows(run / "settings.jsonl"))
+    card = model_card(config, report, history, model.num_parameters())
     (partial / "README.md").write_text(card, encoding="utf-8")
     write_sums(partial)
     shutil.rmtree(out, ignore_errors=True)
@@ -57,10 +57,6 @@ def install(package: Path, compressed: Path, target: Path) -> None:
 
 
 def write_sums(folder: Path) -> None:
-    """SHA256SUMS over every other file of the folder, in the format of `sha256sum`."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in {SUMS, "__init__.py"})
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    with (folder / SUMS).open("w", encoding="utf-8") as sums:
-        sums.writelines(lines)
-        sums.flush()
-        os.fsync(sums.fileno())
+    """SHA256CHECKSUMS over every other file of the folder, in the format of `sha256sum`."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in {CHECKSUMS, "__init__.py"})
+    write_atomically(folder / CHECKSUMS, "".join(f"{hash_file(path)}  {path.name}\n" for path in files).encode())

@@ -1,6 +1,5 @@
 """One pretraining run from corpora to shipped files: what `bedside pretrain` does, step by step."""
 
-import json
 import random
 from itertools import chain
 from pathlib import Path
@@ -30,7 +29,6 @@ _TOKENIZER_CHARS = 24_000_000
 def train(config: PretrainConfig, data: Path, folder: Path) -> LlamaForCausalLM:
     """Train (or resume) in `folder`: tokenizer, token streams, checkpoint and log are kept there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config.to_json(), indent=1), encoding="utf-8")
     sections = {corpus: read_sections(data, corpus, "train") for corpus in CORPORA}
     tokenizer = load_tokenizer(config, sections, folder)
     streams = {

@@ -41,7 +41,8 @@ def test_the_card_states_what_was_measured(package: Path) -> None:
         assert f"| {text['corpus']} | {text['tokens']:,} | {text['perplexity']:.2f} |" in card
         assert np.isclose(text["perplexity"], np.exp(text["nats"] / text["tokens"]), rtol=1e-3)
     assert "Not for clinical use" in card
-    assert "on a cpu" in card or "on a cuda" in card
+    assert "Settings changed" not in card
+    assert "on a CPU" in card or "on a CUDA" in card
 
 
 def test_a_finished_run_is_not_trained_again(package: Path, data: Path) -> None:
@@ -57,6 +58,12 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(data: Path, tmp_path: P
     continued = train(config, data, tmp_path / "parts")
     for one, other in zip(continued.parameters(), straight.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_settings_changed_on_the_way_stand_in_the_card(data: Path, tmp_path: Path) -> None:
+    train(replace(TINY, total_tokens=2_000), data, tmp_path)
+    card = (train_and_package(TINY, data, tmp_path, questions=1) / "README.md").read_text()
+    assert "`total_tokens` 2000 → 8000" in card
 
 
 def test_learning_rate_rises_holds_and_falls() -> None:
