@@ -131,7 +131,7 @@ def _text_row(text: TextScore) -> str:
 
 
 def _answers(report: Report) -> str:
-    good = sum(bool(row["good"]) for row in report.first_ten)
+    good = report.to_json()["first_ten_good"]
     return f"\nOf the first ten MedQuAD valid questions, {good} are answered well by all four criteria.\n"
 
 

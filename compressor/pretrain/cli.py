@@ -24,7 +24,7 @@ def pretrain(
 
     try:
         package = train_and_package(PretrainConfig(total_tokens=tokens), data, out, questions)
-        typer.echo(f"model: {package}", err=True)
+        typer.echo(f"model: {package}; answers to the first ten questions: {out / 'first-ten.json'}", err=True)
         if install:
             typer.echo(f"installed: {install_package(package, out)}", err=True)
     except KeyboardInterrupt:

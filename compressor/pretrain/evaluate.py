@@ -52,12 +52,12 @@ class Report:
     first_ten: tuple[dict[str, str | bool], ...]
 
     def to_json(self) -> dict[str, object]:
-        """Nested plain values."""
+        """Nested plain values. The answers stay out: they quote corpora that are not ours to ship."""
         texts = [
             {**asdict(t), "perplexity": round(t.perplexity, 3), "bits_per_byte": round(t.bits_per_byte, 4)}
             for t in self.texts
         ]
-        return {"texts": texts, "grounded": self.grounded.to_json(), "first_ten": list(self.first_ten)}
+        return {"texts": texts, "grounded": self.grounded.to_json(), "first_ten_good": sum(bool(row["good"]) for row in self.first_ten)}
 
 
 class Reader:

@@ -27,7 +27,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def write_package(
     model: LlamaForCausalLM, tokenizer: Tokenizer, config: PretrainConfig, report: Report, run: Path
 ) -> Path:
-    """Write the checkpoint (bfloat16), tokenizer, report and card to `run/model`, replacing what stands there."""
+    """Write the checkpoint (bfloat16), tokenizer, report and card to `run/model`, replacing what stands there.
+
+    The ten answers that the report counts go to `run/first-ten.json`.
+    """
     out = run / "model"
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -37,6 +40,8 @@ def write_package(
     model.save_pretrained(partial, max_shard_size=SHARD_LIMIT)
     save_tokenizer(tokenizer, partial, config.context)
     (partial / "evaluation.json").write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    answers = json.dumps(report.first_ten, indent=1, ensure_ascii=False) + "\n"
+    (run / "first-ten.json").write_text(answers, encoding="utf-8")
     history = History(read_rows(run / "log.jsonl"), read_rows(run / "settings.jsonl"))
     card = model_card(config, report, history, model.num_parameters())
     (partial / "README.md").write_text(card, encoding="utf-8")
