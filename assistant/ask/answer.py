@@ -43,11 +43,14 @@ class Answer:
 
 
 def judge_evidence(text: str, sources: Sequence[LibraryPassage], checks: Sequence[Check]) -> Evidence:
-    """What the answer to a grounded question rests on: without sources the library does not cover the question."""
+    """What the answer to a grounded question rests on: without sources the library does not cover the question.
+
+    One sentence that its source does not support makes the whole answer one to distrust.
+    """
     if not sources:
         return "out_of_scope"
     declined = normalized(text).startswith(normalized(NO_ANSWER))
-    supported = any(check.status == "supported" for check in checks)
+    supported = bool(checks) and all(check.status == "supported" for check in checks)
     return "sufficient" if supported and not declined else "insufficient"
 
 

@@ -27,7 +27,7 @@ _REASONS = {
     "overlap": "words not those of the source",
 }
 _EVIDENCE = {
-    "insufficient": "insufficient - the passages found do not support an answer",
+    "insufficient": "insufficient - do not rely on the text above; read the passages themselves",
     "out_of_scope": "out of scope - the library holds no passage on this; --knowledge off asks the model alone",
     "off": "off - answered without passages; nothing here was checked",
 }
@@ -147,6 +147,8 @@ class Screen:
             style = "" if number in cited else "dim"
             heading = f"[{number}] {plain_line(source.grounding.heading)} ({plain_line(source.date)})"
             self._line(heading, style, indent="    ")
+            if answer.evidence == "insufficient":  # then the passages themselves are the answer
+                self._line(f"    {plain_line(source.grounding.text)}", indent="    ")
             following = answer.sources[number : number + 1]
             if not following or following[0].follows != source.follows:  # once for the sections of one document
                 self._line(f"    Follows {plain_line(source.follows)}.", "dim", indent="    ")
@@ -163,6 +165,8 @@ def warnings(answer: Answer) -> Iterator[str]:
         if check.status != "supported":
             sentence = plain_line(without_marks(answer.text[check.start : check.end]))
             yield f"{_fault(check)}: “{textwrap.shorten(sentence, _MAX_QUOTE, placeholder=' …')}”"
+    if answer.usage.finish_reason == "repetition":
+        yield "the model began to repeat itself and was stopped"
     if answer.usage.finish_reason in ("length", "context"):
         yield f"the answer was cut off at its limit (at most {MAX_ANSWER_TOKENS} tokens)"
 

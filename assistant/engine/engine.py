@@ -7,6 +7,7 @@ from types import TracebackType
 
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.pace import Pace
+from assistant.engine.repetition import repeats
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from models.runtime.chat import ChatTemplate
@@ -77,27 +78,31 @@ class Engine:
 
     def _generate(self, prompt_ids: list[int]) -> Iterator[str]:
         text, pace = Utf8Stream(), Pace(self._context.threads)
-        count, first_at = 0, 0.0
+        written: list[int] = []
+        circling = False
+        first_at = 0.0
         started = now = time.monotonic()
         with Sampler(SamplingOptions(temperature=0.0)) as sampler:
             tokens = generate(self._context, prompt_ids, sampler, self.max_answer_tokens)
             for token in tokens:
                 before, now = now, time.monotonic()
-                count += 1
+                written.append(token)
                 first_at = first_at or now
-                if count > 1 and pace.observe(now - before):
+                if len(written) > 1 and pace.observe(now - before):
                     self._context.set_threads(pace.threads)
                 if piece := text.push(self.model.token_bytes(token)):
                     yield piece
+                if circling := repeats(written):
+                    break
         if piece := text.finish():
             yield piece
         self.usage = Usage(
             prompt_tokens=len(prompt_ids),
-            completion_tokens=count,
+            completion_tokens=len(written),
             load_s=self.usage.load_s,
-            first_token_s=first_at - started if count else None,
-            decode_s=now - first_at if count else None,
-            finish_reason=tokens.finish_reason,
+            first_token_s=first_at - started if written else None,
+            decode_s=now - first_at if written else None,
+            finish_reason="repetition" if circling else tokens.finish_reason,
         )
 
     def abort(self) -> None:

@@ -1,8 +1,9 @@
 """The check of an answer: is each sentence supported by the passage that it cites?
 
 A sentence that stands in the passage is supported. Any other must share most of its words with it and bring no number,
-unit, drug name or negation that the passage does not hold. This finds what words can show and nothing more: a sentence
-that passes can still mislead, one that fails can still be true.
+unit, drug name, negation or long word (mostly a term, or one that a small model made up) that the passage does not
+hold. This finds what words can show and nothing more: a sentence that passes can still mislead, one that fails can
+still be true.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +20,8 @@ Reason = Literal["number", "unit", "drug", "negation", "overlap"]
 _T = TypeVar("_T")
 
 _PASSAGE_OVERLAP = 0.8  # share of a sentence's words that must stand in the cited passages
-_SENTENCE_OVERLAP = (
-    0.5  # share that must stand together in one sentence of theirs, so that the parts are about one thing
-)
+_SENTENCE_OVERLAP = 0.7  # share that must stand together in one sentence of theirs: a splice of two claims is neither
+_TERM_LETTERS = 6  # a stem of this length that the passages do not hold is taken for a term of its own
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class _Source:
         sentences = split_sentences(passage.text)
         self.quotes = {normalized(sentence.text) for sentence in sentences}
         self.sentences = [claim(sentence.text) for sentence in sentences]
+        self.heading = claim(passage.heading)
         self.whole = claim(f"{passage.heading}. {passage.text}")
 
 
@@ -90,13 +91,14 @@ def _reasons(said: Claim, cited: Sequence[_Source]) -> tuple[Reason, ...]:
         reasons.append("number")
     elif said.quantities - _union(whole.quantities for whole in wholes):
         reasons.append("unit")
-    if said.drugs - _union(whole.drugs for whole in wholes):
-        reasons.append("drug")
     nearest = max((claimed for source in cited for claimed in source.sentences), key=lambda c: _share(said, c.words))
+    if said.drugs - nearest.drugs - _union(source.heading.drugs for source in cited):
+        reasons.append("drug")  # a drug from elsewhere in the passage is as wrong here as one from nowhere
     if said.negates != nearest.negates:
         reasons.append("negation")
-    in_passages = _share(said, _union(whole.words for whole in wholes))
-    if in_passages < _PASSAGE_OVERLAP or _share(said, nearest.words) < _SENTENCE_OVERLAP:
+    known = _union(whole.words for whole in wholes)
+    foreign_term = any(len(word) >= _TERM_LETTERS for word in said.words - known)
+    if foreign_term or _share(said, known) < _PASSAGE_OVERLAP or _share(said, nearest.words) < _SENTENCE_OVERLAP:
         reasons.append("overlap")
     return tuple(reasons)
 

@@ -26,7 +26,7 @@ _UNITS = {name: names.split()[0] for names in re.split(r"[;\n]", _UNIT_NAMES) fo
 _DRUG_STEM = re.compile(
     r"(?:cillin|mycin|floxacin|cycline|azole|vir|statin|pril|sartan|olol|dipine|gliptin|gliflozin|glitazone|xaban|gatran"
     r"|parin|prazole|tidine|setron|triptan|zepam|zolam|caine|profen|fenac|coxib|oxetine|pram|semide|thiazide|lukast"
-    r"|terol|sone|solone|sonide|mab|tinib|platin|glutide|formin|curium|barbital|bactam|penem|prost|vudine)s?$"
+    r"|terol|toin|sone|solone|sonide|mab|tinib|platin|glutide|formin|curium|barbital|bactam|penem|prost|vudine)s?$"
 )
 _DRUG_NAMES = frozenset(
     """
