@@ -79,9 +79,8 @@ def model_card(config: PretrainConfig, report: Report, history: History, paramet
 def _copied_at(config: PretrainConfig, log: Sequence[dict[str, Any]]) -> int:
     """Tokens after which the curriculum ended."""
     limit = config.text_tokens + config.copy_tokens
-    return next(
-        (row["tokens"] for row in log if row.get("copy", math.inf) < COPIED_NATS), min(limit, log[-1]["tokens"])
-    )
+    copied = [int(row["tokens"]) for row in log if row.get("copy", math.inf) < COPIED_NATS]
+    return min([limit, int(log[-1]["tokens"]), *copied])
 
 
 def _changes(settings: Sequence[dict[str, Any]]) -> str:

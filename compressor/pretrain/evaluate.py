@@ -57,7 +57,8 @@ class Report:
             {**asdict(t), "perplexity": round(t.perplexity, 3), "bits_per_byte": round(t.bits_per_byte, 4)}
             for t in self.texts
         ]
-        return {"texts": texts, "grounded": self.grounded.to_json(), "first_ten_good": sum(bool(row["good"]) for row in self.first_ten)}
+        good = sum(bool(row["good"]) for row in self.first_ten)
+        return {"texts": texts, "grounded": self.grounded.to_json(), "first_ten_good": good}
 
 
 class Reader:
