@@ -26,6 +26,7 @@ def main() -> None:
     """Run the command line and leave the process with its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a locale without the character shows ?, not a traceback
@@ -34,9 +35,29 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has left. Python would complain about the pipe once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         code = _ERROR
+    except OSError as error:
+        _forget_output()
+        code = _complain(
+            f"cannot write the output ({error.strerror or error}); free some disk or write elsewhere", _ERROR
+        )
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """A caller may have closed the standard streams; what is written to them is then dropped, what is read is empty."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123  (lives as long as the process)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+
+
+def _forget_output() -> None:
+    """Send what is still buffered nowhere, so that Python does not complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run() -> int:

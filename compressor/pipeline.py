@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from compressor.errors import RunError
 from compressor.job import Job
 from compressor.manifest import (
     FileRecord,
@@ -24,7 +25,7 @@ from compressor.manifest import (
     write_record,
 )
 from compressor.mask import neuron_ceiling
-from compressor.report import write_report
+from compressor.report import read_manifest, write_report
 from compressor.sizes import model_cost
 from compressor.stages import Stage, plan
 from compressor.storage import disk_errors, write_text
@@ -38,6 +39,7 @@ def run_job(job: Job) -> dict[str, Any]:
     """Run what is not finished and write the report; returns the run's manifest. Raises BedsideError of any kind."""
     with locked(job.out), disk_errors(job.out), torch.inference_mode():
         manifest = _describe(job)
+        _refuse_another_run(job, manifest)
         write_json(job.out / RECORD, manifest)
         neuron_ceiling(job.recipe.budget, model_cost(job), job.recipe.mask.method, job.recipe.mask.multiple)
         stages = plan(job)
@@ -50,6 +52,20 @@ def run_job(job: Job) -> dict[str, Any]:
             write_json(job.out / RECORD, manifest)
         write_report(job.out, manifest)
     return manifest
+
+
+def _refuse_another_run(job: Job, manifest: dict[str, Any]) -> None:
+    """A folder belongs to one model and one recipe name: anything else would replace a result that took long."""
+    try:
+        earlier = read_manifest(job.out)
+    except RunError:
+        return  # nothing there, or nothing that could be lost
+    was = (earlier["model"]["name"], earlier["recipe"]["name"])
+    wanted = (manifest["model"]["name"], manifest["recipe"]["name"])
+    if was != wanted:
+        raise RunError(
+            f"{job.out} holds the run of {was[0]} by recipe {was[1]}; choose another --out for {wanted[0]} by {wanted[1]}"
+        )
 
 
 def _run_stage(job: Job, stage: Stage, inputs: dict[str, Any], earlier: list[FileRecord]) -> StageRecord:

@@ -61,8 +61,8 @@ def import_model(
         ModelFileError: not a usable GGUF file or checkpoint; nothing is stored.
         StorageError: the id is taken, or the disk refuses.
     """
-    if not source.exists():
-        raise ModelFileError(f"{source} does not exist: name a GGUF file or a checkpoint folder")
+    if not (source.is_file() or source.is_dir()):
+        raise ModelFileError(f"{source} does not exist as a file or folder: name a GGUF file or a checkpoint folder")
     kind: Kind = "checkpoint" if source.is_dir() else "gguf"
     model_id = model_id or re.sub(r"[^a-z0-9._-]+", "-", source.resolve().stem.lower()).strip("-._")[:64]
     folder = store.folder(model_id)

@@ -24,7 +24,7 @@ _REASONS = {
     "unit": "unit not in the source",
     "drug": "drug not in the source",
     "negation": "negated differently in the source",
-    "overlap": "words not those of the source",
+    "overlap": "not word for word in the source",
 }
 _EVIDENCE = {
     "insufficient": "insufficient - do not rely on the text above; read the passages themselves",

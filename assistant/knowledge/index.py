@@ -4,6 +4,7 @@ The starter library is small enough that building the index takes less time than
 """
 
 import sqlite3
+import weakref
 from collections.abc import Iterable, Sequence
 
 from assistant.errors import LibraryError
@@ -28,6 +29,7 @@ class Index:
         self._numbers: dict[str, int] = {}
         # Built in one thread and read in another, never in two at once.
         self._connection = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._connection.close)
         try:
             self._connection.executescript(_SCHEMA)
         except sqlite3.OperationalError as error:

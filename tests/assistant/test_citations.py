@@ -24,27 +24,27 @@ PASSAGES = [ADRENALINE, FLUIDS]
     [
         ("Give adrenaline 0.5 mg into the outer thigh of an adult. [1]", "supported", ()),
         ("give  ADRENALINE 0.5 mg into the outer thigh of an adult [1]", "supported", ()),
-        ("Give an adult adrenaline 0.50 mg into the outer thigh. [1]", "supported", ()),
-        ("Give epinephrine 0.5 milligrams into the outer thigh of an adult. [1]", "supported", ()),
+        ("Give an adult adrenaline 0.50 mg into the outer thigh. [1]", "unsupported", ("overlap",)),
+        ("Give epinephrine 0.5 milligrams into the outer thigh of an adult. [1]", "unsupported", ("overlap",)),
         ("Give adrenaline 0.3 mg into the outer thigh of an adult. [1]", "unsupported", ("number",)),
         ("Give adrenaline 0.5 ml into the outer thigh of an adult. [1]", "unsupported", ("unit",)),
         ("Repeat adrenaline after 5 hours if there is no improvement. [1]", "unsupported", ("unit",)),
         (
             "Give adrenaline 0.5 mg and atropine into the outer thigh of an adult. [1]",
             "unsupported",
-            ("drug", "overlap"),
+            ("drug",),
         ),
         ("Do not give adrenaline 0.5 mg into the outer thigh of an adult. [1]", "unsupported", ("negation",)),
         ("Let the patient stand up suddenly. [1]", "unsupported", ("negation",)),
         (
             "Give adrenaline 0.5 mg and adrelantoin into the outer thigh of an adult. [1]",
             "unsupported",
-            ("drug", "overlap"),
+            ("drug",),
         ),
         ("Give adrenaline 0.5 mg swiftforward into the outer thigh of an adult. [1]", "unsupported", ("overlap",)),
         ("The weather in the mountains changes quickly. [1]", "unsupported", ("overlap",)),
         ("Give 500 ml of crystalloid over 15 minutes. [2]", "supported", ()),
-        ("Give 500 ml of crystalloid over 15 minutes. [1]", "unsupported", ("number", "overlap")),
+        ("Give 500 ml of crystalloid over 15 minutes. [1]", "unsupported", ("number",)),
         ("Give adrenaline 0.5 mg into the outer thigh of an adult. [7]", "unsupported", ("overlap",)),
         ("Call for help early.", "uncited", ()),
     ],
@@ -53,6 +53,20 @@ def test_verdict(sentence: str, status: str, reasons: tuple[str, ...]) -> None:
     (check,) = check_answer(sentence, PASSAGES)
     assert (check.status, check.reasons) == (status, reasons)
     assert (check.start, check.end, check.by) == (0, len(sentence), "model")
+
+
+@pytest.mark.parametrize(
+    "spliced",
+    [
+        "Repeat adrenaline into the outer thigh of an adult. [1]",
+        "Give adrenaline 0.5 mg into the outer thigh of an adult after 5 minutes. [1]",
+        "Let the patient stand up suddenly. [1]",
+        "let the patient stand up suddenly [1]",
+    ],
+)
+def test_true_words_in_another_order_are_no_quote(spliced: str) -> None:
+    (check,) = check_answer(spliced, PASSAGES)
+    assert check.status == "unsupported"
 
 
 def test_a_quote_without_a_mark_is_cited_by_the_host() -> None:

@@ -121,3 +121,27 @@ def test_the_reader_may_leave(environment: dict[str, str]) -> None:
     )
     assert done.stdout.strip() in ("0", "1")
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("arguments", [["--help"], ["models", "list"], ["ask", "--json", "How is croup treated?"]])
+def test_a_full_disk_behind_the_output_is_one_line(environment: dict[str, str], arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "assistant", *arguments],
+            env=environment,
+            stdout=full,
+            stderr=-1,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot write the output")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_closed_streams_end_without_a_traceback(environment: dict[str, str], closed: str) -> None:
+    command = f"{sys.executable} -m assistant ask --note - 'How is croup treated?' {closed} < /dev/null {closed}"
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

@@ -15,6 +15,7 @@ def test_three_rounds_are_noticed_and_two_are_not(before: list[int], circle: lis
     assert not repeats([*range(-60, -30), *circle * 2])
 
 
-def test_a_run_of_one_token_is_no_circle() -> None:
-    assert not repeats([7] * 40)
+def test_a_short_run_of_one_token_is_no_circle() -> None:
+    assert not repeats([1, *[7] * 15])
+    assert repeats([1, *[7] * 16])
     assert not repeats([])

@@ -212,6 +212,16 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
         time.sleep(0.001)
 
 
+def test_a_folder_keeps_the_run_of_one_recipe(tiny_folder: Path, run: Path, tmp_path: Path) -> None:
+    before = hashes(run)
+    (tmp_path / "other.toml").write_text(RECIPE.format(budget="ffn_share = 0.7", method="uniform"), "utf-8")
+    other = load_recipe(str(tmp_path / "other.toml"))
+    with pytest.raises(RunError, match="holds the run of reference by recipe small; choose another --out"):
+        run_job(open_job("reference", tiny_folder, other, out=run, data=None, reporter=Silent()))
+    assert hashes(run) == before
+    assert (run / "report").is_dir()
+
+
 def test_a_report_never_outlives_its_files(tiny_folder: Path, run: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError), file_size_limit(60_000):
         compress(tiny_folder, tmp_path, run, budget="ffn_share = 0.7")
