@@ -13,7 +13,7 @@ _ABBREVIATIONS = frozenset(
 _LETTERED = frozenset("vitamin hepatitis type group stage grade class factor influenza".split())
 """Words after which a single letter ends a sentence ("vitamin K.") and is no initial ("J. Smith")."""
 _BOUNDARY = re.compile(r"[.!?][\"'”’)\]]*(?=\s+[\"'“‘(\[]*[A-Z0-9])|\n+")
-_MARK_AHEAD = re.compile(r"\s*\[\d{1,3}\](?=\s|$)")
+_MARK_AHEAD = re.compile(r"\s*\[\d{1,3}\](?=\s|\[|$)")
 
 
 class Sentence(NamedTuple):

@@ -147,3 +147,11 @@ def test_a_batch_depends_on_seed_and_step_only(builder: BatchBuilder) -> None:
         assert not torch.equal(make(7).ids, make(8).ids)
     other = BatchBuilder(replace(TINY, seed=1), builder.tokenizer, builder.streams, builder.builders)
     assert not torch.equal(other.text(7).ids, builder.text(7).ids)
+
+
+def test_the_first_token_of_an_answer_weighs_most(builder: BatchBuilder) -> None:
+    piece = builder.example(builder.builders[0].draw(random.Random(1)))
+    first = int(np.flatnonzero(piece.kinds == ANSWER)[0])
+    assert piece.weights[first] == TINY.decision_weight
+    assert set(piece.weights[:first].tolist()) == {TINY.prompt_weight}
+    assert set(piece.weights[first + 1 :].tolist()) == {TINY.answer_weight}
