@@ -8,21 +8,23 @@ import torch
 
 from compressor.families.contract import Family
 from compressor.layers import (
-    Advance,
-    Batch,
     LayerWeights,
     ModelView,
-    StreamCheckpoint,
     add_ffn,
     attend,
-    count_tokens,
     embed,
     ffn_input,
+    ffn_output,
+)
+from compressor.rows import Batch, count_tokens
+from compressor.storage import load_tensors, save_tensors
+from compressor.walk import (
+    Advance,
+    StreamCheckpoint,
     layers_from,
     pack_states,
     unpack_states,
 )
-from compressor.storage import load_tensors, save_tensors
 
 
 @dataclass
@@ -90,7 +92,7 @@ def calibrate(
             attended = attend(model, weights, hidden[index])
             normed = ffn_input(model, weights, attended, batch.valid)
             h = counter.add(normed @ weights.gate.T, normed @ weights.up.T)
-            hidden[index] = add_ffn(attended, batch.valid, h @ weights.down.T)
+            hidden[index] = add_ffn(model, weights, attended, batch.valid, ffn_output(weights, h))
         done.append(counter.sums)
         state.save_if_due(layer + 1, lambda: {**pack_states("hidden", hidden), **_pack_sums(done)})
         advance()

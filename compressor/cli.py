@@ -24,8 +24,8 @@ def compress(
     from compressor.job import open_job
     from compressor.pipeline import run_job
     from compressor.progress import bars
-    from compressor.recipe import load_recipe
-    from compressor.report import build_report, print_table
+    from compressor.recipe.load import load_recipe
+    from compressor.report.tables import build_report, print_table
     from models.resolve import resolve_checkpoint
 
     loaded = load_recipe(recipe)
@@ -44,7 +44,7 @@ def report(run: Annotated[Path, typer.Argument(help="Run folder of `bedside comp
     """Write and print the report of a finished run again."""
     from rich.console import Console
 
-    from compressor.report import build_report, print_table, read_manifest, write_report
+    from compressor.report.tables import build_report, print_table, read_manifest, write_report
 
     manifest = read_manifest(run)
     write_report(run, manifest)

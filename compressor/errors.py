@@ -5,6 +5,7 @@ BedsideError
 ├── BudgetError        no width meets the budget
 ├── FamilyError        the architecture or tokenizer of the model is not supported
 ├── RunError           the run folder is in use or damaged
+├── MemoryShortError   a step needs more memory than is free
 ├── QuantizationError  the quantized file does not hold the types it should
 └── ModelFileError
     └── CheckpointError    a checkpoint is incomplete, damaged or holds values that are not finite
@@ -31,6 +32,10 @@ class RunError(BedsideError):
 
 class QuantizationError(BedsideError):
     """The quantized file does not hold the types it should."""
+
+
+class MemoryShortError(BedsideError):
+    """A step needs more memory than is free."""
 
 
 class CheckpointError(ModelFileError):

@@ -7,18 +7,18 @@ import numpy.typing as npt
 import torch
 
 from compressor.layers import (
-    Advance,
-    Batch,
     LayerWeights,
     ModelView,
     add_ffn,
-    count_tokens,
     embed,
+    ffn_inner,
     ffn_input,
-    layers_from,
+    ffn_output,
     mix_heads,
     rms_norm,
 )
+from compressor.rows import Batch, count_tokens
+from compressor.walk import Advance, layers_from
 
 Importance = dict[str, npt.NDArray[np.float32]]
 
@@ -46,10 +46,10 @@ def _through_layer(
     mixed = mix_heads(model, weights, normed)
     attended = hidden + mixed @ weights.o.T
     x = ffn_input(model, weights, attended, batch.valid)
-    h = model.family.activation(x @ weights.gate.T) * (x @ weights.up.T)
+    h = ffn_inner(model, weights, x)
     inputs = {"attn_q": normed[batch.valid], "attn_output": mixed[batch.valid], "ffn_gate": x, "ffn_down": h}
     for name, rows in inputs.items():
         sums[name] = sums.get(name, 0) + rows.square().sum(0, dtype=torch.float64)
     for name, same in (("attn_k", "attn_q"), ("attn_v", "attn_q"), ("ffn_up", "ffn_gate")):
         sums[name] = sums[same]
-    return add_ffn(attended, batch.valid, h @ weights.down.T)
+    return add_ffn(model, weights, attended, batch.valid, ffn_output(weights, h))

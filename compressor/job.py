@@ -14,7 +14,7 @@ from compressor.gguf_vocabulary import Vocabulary, read_vocabulary
 from compressor.layers import ModelView
 from compressor.progress import Reporter
 from compressor.prune import replaced_tensors
-from compressor.recipe import Recipe
+from compressor.recipe.tables import Recipe
 from compressor.tokens import ChatTokenizer
 
 REFERENCE = "reference"

@@ -1,24 +1,22 @@
 """The layer stream: hidden states of every row and one layer's weights at a time, so memory does not grow with depth.
 
-Calibration, reconstruction and the tuning loss all walk the model this way. Compute is float32; rows are padded on the
-right, which causal attention never sees, and padded positions count in no sum.
+Calibration, reconstruction and the tuning loss all walk the model this way, each through the same five steps of a layer:
+`attend`, `ffn_input`, `ffn_inner` (h, the input of down), `ffn_output`, `add_ffn`. Compute is float32.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch.nn import functional
 
 from compressor.checkpoint import TensorSource
 from compressor.families.contract import Family, ModelShape
-from compressor.storage import load_tensors, save_tensors
+from compressor.rows import Batch
 
-ROWS_PER_BATCH = 8
-CHECKPOINT_EVERY_S = 20.0
-Advance = Callable[[], None]
+CPU = torch.device("cpu")
+OPTIONAL = frozenset({"down_bias"})
+"""Fields of a layer that a checkpoint may lack."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +28,8 @@ class ModelView:
     shape: ModelShape
     frequencies: torch.Tensor
     """Rotary frequencies, float32 (head_dim / 2,)."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of token ids, int64 (rows, tokens), and which of them are text, bool of the same shape."""
-
-    ids: torch.Tensor
-    valid: torch.Tensor
+    device: torch.device = field(default=CPU)
+    """Where layers and hidden states are."""
 
 
 @dataclass(frozen=True)
@@ -53,38 +45,24 @@ class LayerWeights:
     gate: torch.Tensor
     up: torch.Tensor
     down: torch.Tensor
-
-
-def make_batches(samples: Sequence[Sequence[int]], rows: int = ROWS_PER_BATCH) -> list[Batch]:
-    """Rows of similar length together, padded on the right with id 0. The order depends on `samples` only."""
-    ordered = sorted(samples, key=len, reverse=True)
-    return [_pad(ordered[start : start + rows]) for start in range(0, len(ordered), rows)]
-
-
-def _pad(rows: Sequence[Sequence[int]]) -> Batch:
-    ids = torch.zeros((len(rows), len(rows[0])), dtype=torch.int64)
-    valid = torch.zeros(ids.shape, dtype=torch.bool)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
-        valid[index, : len(row)] = True
-    return Batch(ids, valid)
-
-
-def count_tokens(batches: Sequence[Batch]) -> int:
-    """Positions that hold text."""
-    return sum(int(batch.valid.sum()) for batch in batches)
+    down_bias: torch.Tensor | None = None
+    """Float32 (hidden,): what a criterion or the reconstruction adds to down's output."""
 
 
 def embed(model: ModelView, batches: Sequence[Batch]) -> list[torch.Tensor]:
     """Hidden states before the first layer, float32 (rows, tokens, hidden) per batch."""
     table = model.source.tensor(model.family.embedding)
-    return [table[batch.ids].float() for batch in batches]
+    return [table[batch.ids].float().to(model.device) for batch in batches]
 
 
 def load_layer(model: ModelView, layer: int) -> LayerWeights:
     """Read one layer and widen it to float32."""
-    names = model.family.layer_names(layer)
-    return LayerWeights(**{field: model.source.tensor(name).float() for field, name in vars(names).items()})
+    names = vars(model.family.layer_names(layer))
+    stored = model.source.names()
+    wanted = {field: name for field, name in names.items() if field not in OPTIONAL or name in stored}
+    return LayerWeights(
+        **{field: model.source.tensor(name).to(model.device, torch.float32) for field, name in wanted.items()}
+    )
 
 
 def rms_norm(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
@@ -102,7 +80,7 @@ def mix_heads(model: ModelView, weights: LayerWeights, normed: torch.Tensor) -> 
     """The input of the output projection, (rows, tokens, heads · head_dim), from the normalised hidden states."""
     shape = model.shape
     rows, tokens, _ = normed.shape
-    angles = torch.outer(torch.arange(tokens, dtype=torch.float32), model.frequencies)
+    angles = torch.outer(torch.arange(tokens, dtype=torch.float32), model.frequencies).to(normed.device)
     cos, sin = angles.cos(), angles.sin()
 
     def heads(weight: torch.Tensor, count: int) -> torch.Tensor:
@@ -126,79 +104,74 @@ def ffn_input(model: ModelView, weights: LayerWeights, attended: torch.Tensor, v
     return rms_norm(attended[valid], weights.ffn_norm, model.shape.norm_eps)
 
 
-def add_ffn(attended: torch.Tensor, valid: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-    """The residual stream after the layer: `output` (text positions, hidden) added where there is text."""
+def ffn_inner(model: ModelView, weights: LayerWeights, normed: torch.Tensor) -> torch.Tensor:
+    """h = φ(gate x) · up x, the input of down, (text positions, ffn)."""
+    return model.family.activation(normed @ weights.gate.T) * (normed @ weights.up.T)
+
+
+def ffn_output(weights: LayerWeights, inner: torch.Tensor) -> torch.Tensor:
+    """What down gives, its bias included, (text positions, hidden)."""
+    output = inner @ weights.down.T
+    return output if weights.down_bias is None else output + weights.down_bias
+
+
+def add_ffn(
+    model: ModelView, weights: LayerWeights, attended: torch.Tensor, valid: torch.Tensor, output: torch.Tensor
+) -> torch.Tensor:
+    """The residual stream after the layer: `output` of down (text positions, hidden) added where there is text."""
     result = attended.clone()
     result[valid] += output
     return result
 
 
-def row_losses(model: ModelView, hidden: Sequence[torch.Tensor], batches: Sequence[Batch]) -> tuple[float, int]:
-    """Summed next-token loss in nats over all rows after the last layer, and how many tokens were scored."""
-    family, shape = model.family, model.shape
-    norm = model.source.tensor(family.final_norm).float()
-    head = model.source.tensor(family.embedding if shape.tied else family.head).float()
-    nats, scored = 0.0, 0
+def through_layer(model: ModelView, weights: LayerWeights, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """One batch through one whole layer."""
+    attended = attend(model, weights, hidden)
+    inner = ffn_inner(model, weights, ffn_input(model, weights, attended, batch.valid))
+    return add_ffn(model, weights, attended, batch.valid, ffn_output(weights, inner))
+
+
+def final_logits(model: ModelView, states: torch.Tensor, norm: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
+    """Logits (…, vocab) of the states after the last layer."""
+    return rms_norm(states, norm, model.shape.norm_eps) @ head.T
+
+
+def load_head(model: ModelView) -> tuple[torch.Tensor, torch.Tensor]:
+    """The final norm (hidden,) and the output matrix (vocab, hidden), float32."""
+    family = model.family
+    head = family.embedding if model.shape.tied else family.head
+    norm, matrix = model.source.tensor(family.final_norm), model.source.tensor(head)
+    return norm.to(model.device, torch.float32), matrix.to(model.device, torch.float32)
+
+
+def row_losses(model: ModelView, hidden: Sequence[torch.Tensor], batches: Sequence[Batch]) -> list[tuple[float, int]]:
+    """Per row, in the order of the batches: summed next-token loss in nats after the last layer, and tokens scored."""
+    norm, head = load_head(model)
+    losses = []
     for states, batch in zip(hidden, batches, strict=True):
         for row, ids, valid in zip(states, batch.ids, batch.valid, strict=True):
             length = int(valid.sum())
-            logits = rms_norm(row[: length - 1], norm, shape.norm_eps) @ head.T
-            nats += float(functional.cross_entropy(logits, ids[1:length], reduction="sum").double())
-            scored += length - 1
-    return nats, scored
+            logits = final_logits(model, row[: length - 1], norm, head)
+            nats = functional.cross_entropy(logits, ids[1:length].to(model.device), reduction="sum")
+            losses.append((float(nats.double()), length - 1))
+    return losses
 
 
-def stream_loss(model: ModelView, batches: Sequence[Batch]) -> float:
-    """Mean next-token loss in nats of a model of any widths, one layer in memory at a time."""
+def mean_loss(losses: Sequence[tuple[float, int]]) -> float:
+    """Nats per scored token over all rows."""
+    return sum(nats for nats, _ in losses) / sum(scored for _, scored in losses)
+
+
+def stream_losses(model: ModelView, batches: Sequence[Batch]) -> list[tuple[float, int]]:
+    """`row_losses` of a model of any widths, one layer in memory at a time."""
     hidden = embed(model, batches)
     for layer in range(model.shape.layers):
         weights = load_layer(model, layer)
         for index, batch in enumerate(batches):
-            attended = attend(model, weights, hidden[index])
-            normed = ffn_input(model, weights, attended, batch.valid)
-            inner = model.family.activation(normed @ weights.gate.T) * (normed @ weights.up.T)
-            hidden[index] = add_ffn(attended, batch.valid, inner @ weights.down.T)
-    nats, scored = row_losses(model, hidden, batches)
-    return nats / scored
+            hidden[index] = through_layer(model, weights, hidden[index], batch)
+    return row_losses(model, hidden, batches)
 
 
-class StreamCheckpoint:
-    """Where an interrupted walk over the layers continues: its tensors and the next layer, one file, replaced whole."""
-
-    def __init__(self, path: Path, every_s: float = CHECKPOINT_EVERY_S) -> None:
-        self._path, self._every_s = path, every_s
-        self._saved_at_s = time.monotonic()
-
-    def load(self) -> tuple[int, dict[str, torch.Tensor]]:
-        """The next layer and the saved tensors; (0, {}) where nothing was saved."""
-        if not self._path.is_file():
-            return 0, {}
-        tensors, metadata = load_tensors(self._path)
-        return int(metadata["next_layer"]), tensors
-
-    def save_if_due(self, next_layer: int, tensors: Callable[[], dict[str, torch.Tensor]]) -> None:
-        """Save when enough work would be lost otherwise: every layer of a small model is too often."""
-        if time.monotonic() - self._saved_at_s < self._every_s:
-            return
-        save_tensors(self._path, tensors(), {"next_layer": str(next_layer)})
-        self._saved_at_s = time.monotonic()
-
-    def remove(self) -> None:
-        """Forget the state once the result is written."""
-        self._path.unlink(missing_ok=True)
-
-
-def pack_states(prefix: str, hidden: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Hidden states under checkpoint names."""
-    return {f"{prefix}.{index:05d}": states for index, states in enumerate(hidden)}
-
-
-def unpack_states(prefix: str, tensors: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """What `pack_states` stored, in order."""
-    return [tensors[name] for name in sorted(tensors) if name.startswith(f"{prefix}.")]
-
-
-def layers_from(model: ModelView, first: int) -> Iterator[tuple[int, LayerWeights]]:
-    """Layers from `first` on, each read when it is reached."""
-    for layer in range(first, model.shape.layers):
-        yield layer, load_layer(model, layer)
+def stream_loss(model: ModelView, batches: Sequence[Batch]) -> float:
+    """Mean next-token loss in nats of a model of any widths."""
+    return mean_loss(stream_losses(model, batches))

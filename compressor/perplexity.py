@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compressor.layers import Advance
+from compressor.walk import Advance
 from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.model import Model

@@ -24,10 +24,11 @@ from compressor.manifest import (
     write_json,
     write_record,
 )
-from compressor.mask import neuron_ceiling
-from compressor.report import read_manifest, write_report
+from compressor.masks.choose import neuron_ceiling
+from compressor.report.tables import read_manifest, write_report
 from compressor.sizes import model_cost
-from compressor.stages import Stage, plan
+from compressor.stages.contract import Stage
+from compressor.stages.plan import plan
 from compressor.storage import disk_errors, write_text
 from models.disk import hash_file
 

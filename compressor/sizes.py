@@ -5,7 +5,7 @@ from math import prod
 
 from compressor.export_gguf import GgufModel, header_bytes, quantized_bytes
 from compressor.job import Job, unique_parameters
-from compressor.mask import Cost
+from compressor.masks.choose import Cost
 
 Q4_0_BYTES = 18 / 32
 Q6_K_BYTES = 210 / 256

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from compressor.errors import CheckpointError
 from compressor.grounded import Messages, grounded_examples
-from compressor.recipe import Calibrate
+from compressor.recipe.tables import Calibrate
 from compressor.storage import load_tensors, save_tensors
 from compressor.text import Document, read_source, split_tuning
 from models.errors import TemplateError, TextError

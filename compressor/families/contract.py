@@ -36,6 +36,8 @@ class LayerNames:
     gate: str
     up: str
     down: str
+    down_bias: str
+    """In no published checkpoint: pruning and reconstruction may add it."""
 
 
 class Family(Protocol):

@@ -52,6 +52,7 @@ class LlamaFamily:
             gate=f"{prefix}.mlp.gate_proj.weight",
             up=f"{prefix}.mlp.up_proj.weight",
             down=f"{prefix}.mlp.down_proj.weight",
+            down_bias=f"{prefix}.mlp.down_proj.bias",
         )
 
     def rope_frequencies(self, config: dict[str, Any]) -> torch.Tensor:

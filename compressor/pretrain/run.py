@@ -19,7 +19,7 @@ from compressor.pretrain.loop import Trainer
 from compressor.pretrain.package import install, write_package
 from compressor.pretrain.tokenizer import save_tokenizer, train_tokenizer
 from compressor.progress import bars
-from compressor.recipe import load_recipe
+from compressor.recipe.load import load_recipe
 from models.builtin import REFERENCE_ID
 
 INSTALLED_RECIPE = "reference-50"

@@ -17,9 +17,10 @@ from compressor.export_gguf import GgufModel, export_gguf, header_bytes, permute
 from compressor.export_hf import export_hf, ffn_widths
 from compressor.families import find_family
 from compressor.gguf_vocabulary import read_vocabulary
-from compressor.layers import ModelView, make_batches, stream_loss
+from compressor.layers import ModelView, stream_loss
 from compressor.perplexity import score_text, token_nats
 from compressor.prune import replaced_tensors, write_pruned
+from compressor.rows import make_batches
 from compressor.tokens import ChatTokenizer
 from models.gguf_header import read_header
 from models.runtime.batch import Batch

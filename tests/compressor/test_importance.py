@@ -9,8 +9,8 @@ from transformers import LlamaForCausalLM
 
 from compressor.export_gguf import export_gguf
 from compressor.importance import importance
-from compressor.layers import make_batches
 from compressor.quantize import check_types, quantize_file
+from compressor.rows import make_batches
 from tests.compressor.test_export_gguf import gguf_model
 from tests.compressor.test_layers import rows, view
 

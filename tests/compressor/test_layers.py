@@ -11,15 +11,9 @@ from compressor.calibrate import Statistics, calibrate, load_statistics, save_st
 from compressor.checkpoint import Checkpoint
 from compressor.families import find_family
 from compressor.families.llama import LlamaFamily
-from compressor.layers import (
-    ModelView,
-    StreamCheckpoint,
-    count_tokens,
-    load_layer,
-    make_batches,
-    rms_norm,
-    stream_loss,
-)
+from compressor.layers import ModelView, load_layer, rms_norm, stream_loss
+from compressor.rows import count_tokens, make_batches
+from compressor.walk import StreamCheckpoint
 from tests.compressor.tiny import make_model
 
 LLAMA3_SCALING = {

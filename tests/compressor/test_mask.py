@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.calibrate import NeuronSums
+from compressor.criteria.saliency import percentile_ranks, saliency
 from compressor.errors import BudgetError
-from compressor.mask import Cost, choose, neuron_ceiling
-from compressor.recipe import Budget
-from compressor.saliency import percentile_ranks, saliency
+from compressor.masks.choose import Cost, choose, neuron_ceiling
+from compressor.recipe.tables import Budget
 
 COST = Cost(
     layers=4, ffn=256, fixed_parameters=10_000, parameters_per_neuron=48, fixed_bytes=5_000, bytes_per_neuron=27.0

@@ -22,11 +22,11 @@ from transformers import LlamaForCausalLM
 
 from compressor.errors import BudgetError, FamilyError, QuantizationError, RunError
 from compressor.job import open_job
-from compressor.layers import Advance
 from compressor.pipeline import run_job
 from compressor.quantize import check_types
-from compressor.recipe import load_recipe
+from compressor.recipe.load import load_recipe
 from compressor.tokens import ChatTokenizer
+from compressor.walk import Advance
 from models.errors import StorageError, TextError
 from models.gguf_header import read_header
 from models.starter import split_notes
@@ -190,7 +190,7 @@ import sys
 from pathlib import Path
 from compressor.job import open_job
 from compressor.pipeline import run_job
-from compressor.recipe import load_recipe
+from compressor.recipe.load import load_recipe
 from compressor.tokens import ChatTokenizer
 from tests.compressor.test_pipeline import Silent
 folder, recipe, out = sys.argv[1:]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compressor.errors import RecipeError
-from compressor.recipe import load_recipe, packaged_recipes, parse_recipe
+from compressor.recipe.load import load_recipe, packaged_recipes, parse_recipe
 
 
 @pytest.mark.parametrize("name", packaged_recipes())

@@ -8,9 +8,11 @@ import torch
 
 from compressor.checkpoint import Checkpoint, Overlay
 from compressor.families import find_family
-from compressor.layers import ModelView, StreamCheckpoint, make_batches, stream_loss
+from compressor.layers import ModelView, stream_loss
 from compressor.prune import replaced_tensors, write_pruned
-from compressor.reconstruct import Normal, Reconstruction, choose_down, ridge
+from compressor.reconstruct.walk import Normal, Reconstruction, choose_down, ridge
+from compressor.rows import make_batches
+from compressor.walk import StreamCheckpoint
 from tests.compressor.tiny import make_model
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from compressor.grounded import grounded_examples
-from compressor.recipe import Calibrate
+from compressor.recipe.tables import Calibrate
 from compressor.text import Document
 from compressor.tokens import ChatTokenizer, build_rows, load_rows, save_rows
 from models.errors import TemplateError

@@ -1,18 +1,9 @@
-"""Recipes: what `bedside compress` does to a model, as TOML, checked whole before any work starts."""
+"""The tables of a recipe: every key with its meaning, default and limits."""
 
-import sys
-from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from compressor.errors import RecipeError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 UNBUILT_TABLES = {"heal": "leave the table out"}
 UNBUILT_BUDGETS = ("board", "retention")
@@ -138,47 +129,3 @@ class Recipe(_Table):
         if both:
             raise ValueError(f"evaluate.text and calibrate.text both name {both[0]}; measure on a file of its own")
         return self
-
-
-def load_recipe(name_or_path: str) -> tuple[str, Recipe]:
-    """The recipe's name (its file's stem) and content. Raises RecipeError naming every fault at once."""
-    packaged = files("compressor").joinpath("recipes", f"{name_or_path}.toml")
-    if packaged.is_file():
-        return name_or_path, parse_recipe(packaged.read_text("utf-8"), name_or_path)
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise RecipeError(f"no recipe {name_or_path}: give a TOML file or one of {', '.join(packaged_recipes())}")
-    try:
-        source = path.read_text("utf-8")
-    except (UnicodeDecodeError, OSError) as error:
-        raise RecipeError(f"recipe {path} cannot be read ({error}); give a UTF-8 TOML file") from error
-    return path.stem, parse_recipe(source, str(path))
-
-
-def packaged_recipes() -> list[str]:
-    """Names of the recipes that ship with the package."""
-    folder = files("compressor").joinpath("recipes")
-    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
-
-
-def parse_recipe(source: str, name: str) -> Recipe:
-    """Check TOML text. Raises RecipeError with all faults in one line."""
-    try:
-        return Recipe.model_validate(tomllib.loads(source))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {name} is not TOML ({error}); correct it") from error
-    except ValidationError as error:
-        faults = "; ".join(_fault(dict(item)) for item in error.errors())
-        raise RecipeError(f"recipe {name}: {faults}") from error
-
-
-def _fault(item: dict[str, Any]) -> str:
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"unknown key {where}; remove or correct it"
-    if item["type"] == "missing":
-        return f"{where} is missing; add it"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "value_error":
-        return f"{where}: {message}" if where else message
-    return f"{where} = {item['input']!r}: {message[0].lower()}{message[1:]}; correct it"

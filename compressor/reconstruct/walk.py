@@ -14,22 +14,22 @@ from typing import Literal
 import torch
 
 from compressor.layers import (
-    Advance,
-    Batch,
     LayerWeights,
     ModelView,
-    StreamCheckpoint,
     add_ffn,
     attend,
     embed,
+    ffn_inner,
     ffn_input,
+    ffn_output,
     load_layer,
-    pack_states,
+    mean_loss,
     row_losses,
-    unpack_states,
 )
 from compressor.prune import layer_file
+from compressor.rows import Batch
 from compressor.storage import save_tensors
+from compressor.walk import Advance, StreamCheckpoint, pack_states, unpack_states
 
 Target = Literal["dense", "own"]
 
@@ -124,8 +124,9 @@ class Reconstruction:
                 choices.append(self._refit(layer, streams, shares, folder))
                 state.save_if_due(layer + 1, lambda: _pack(streams, choices))
             advance()
-        nats, scored = row_losses(self._dense, streams.pruned[self._fitting :], self._batches[self._fitting :])
-        self.tuning_loss = nats / scored
+        self.tuning_loss = mean_loss(
+            row_losses(self._dense, streams.pruned[self._fitting :], self._batches[self._fitting :])
+        )
         return choices
 
     def _refit(self, layer: int, streams: _Streams, shares: Sequence[float], folder: Path) -> Choice:
@@ -141,7 +142,9 @@ class Reconstruction:
         save_tensors(layer_file(folder, layer), {self._dense.family.layer_names(layer).down: down})
         for index, batch in enumerate(self._batches):
             attended = streams.pruned[index]
-            streams.pruned[index] = add_ffn(attended, batch.valid, self._inner(pruned, attended, batch) @ down.T)
+            streams.pruned[index] = add_ffn(
+                self._pruned, pruned, attended, batch.valid, self._inner(pruned, attended, batch) @ down.T
+            )
         return choice
 
     def _enter_layer(self, dense: LayerWeights, streams: _Streams, index: int) -> torch.Tensor:
@@ -149,15 +152,14 @@ class Reconstruction:
         valid = self._batches[index].valid
         attended = attend(self._dense, dense, streams.dense[index])
         inner = self._inner(dense, attended, self._batches[index])
-        streams.dense[index] = add_ffn(attended, valid, inner @ dense.down.T)
+        streams.dense[index] = add_ffn(self._dense, dense, attended, valid, ffn_output(dense, inner))
         streams.pruned[index] = attend(self._dense, dense, streams.pruned[index])
         if self._target == "dense":
             return streams.dense[index][valid] - streams.pruned[index][valid]
-        return self._inner(dense, streams.pruned[index], self._batches[index]) @ dense.down.T
+        return ffn_output(dense, self._inner(dense, streams.pruned[index], self._batches[index]))
 
     def _inner(self, weights: LayerWeights, attended: torch.Tensor, batch: Batch) -> torch.Tensor:
-        normed = ffn_input(self._dense, weights, attended, batch.valid)
-        return self._dense.family.activation(normed @ weights.gate.T) * (normed @ weights.up.T)
+        return ffn_inner(self._dense, weights, ffn_input(self._dense, weights, attended, batch.valid))
 
 
 def _pack(streams: _Streams, choices: Sequence[Choice]) -> dict[str, torch.Tensor]:

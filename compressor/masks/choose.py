@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from compressor.errors import BudgetError
-from compressor.recipe import Budget
+from compressor.recipe.tables import Budget
 
 
 @dataclass(frozen=True)

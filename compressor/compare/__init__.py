@@ -1,0 +1,1 @@
+"""The criteria side by side on the same tokens."""

@@ -1,0 +1,1 @@
+"""Criteria: statistics and weights to one score per neuron; one file each."""

@@ -1,0 +1,1 @@
+"""Healing: low-rank training of a pruned model, merged."""

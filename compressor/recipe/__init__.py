@@ -1,0 +1,1 @@
+"""Recipes: what `bedside compress` does to a model."""

@@ -1,0 +1,1 @@
+"""Reconstruction: the kept columns of down refitted in closed form."""

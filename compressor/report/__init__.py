@@ -1,0 +1,1 @@
+"""The report of a run: tables and figures of what was kept."""

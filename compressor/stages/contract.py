@@ -1,0 +1,54 @@
+"""What a stage is, what the stages are called, and what they share."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compressor.job import Job
+from compressor.text import Split, read_source, resolve_file
+from models.disk import hash_file
+from models.errors import TextError
+
+CALIBRATE, SALIENCY, MASK, PRUNE = "01-calibrate", "02-saliency", "03-mask", "04-prune"
+RECONSTRUCT, HEAL = "05-reconstruct", "06-heal"
+EXPORT, QUANTIZE, EVALUATE = "07-export", "08-quantize", "09-evaluate"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage leaves: files, and facts for manifest and report."""
+
+    files: tuple[Path, ...]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step: what decides its result, and how to do it."""
+
+    name: str
+    inputs: Callable[[Job], Mapping[str, Any]]
+    run: Callable[[Job, Path], Outcome]
+
+
+def text_digest(job: Job, source: str, split: Split) -> str:
+    """Hash of the text behind a source. Raises TextError where it is missing."""
+    path = resolve_file(source, job.data, split)
+    if path is None:
+        documents = read_source(source, job.data, split)
+        return hashlib.sha256("\0".join(document.text for document in documents).encode()).hexdigest()
+    if not path.is_file():
+        raise TextError(f"text {path} is missing; give starter, a corpus with --data DIR, or a JSONL file")
+    return hash_file(path)
+
+
+def replacing_stages(job: Job) -> tuple[str, ...]:
+    """Stages whose folders hold tensors to lay over the checkpoint, in order."""
+    return (PRUNE,) if job.recipe.reconstruct is None else (PRUNE, RECONSTRUCT)
+
+
+def layer_key(index: int) -> str:
+    """The name of one layer's tensor in a stage's file."""
+    return f"layer.{index:03d}"
