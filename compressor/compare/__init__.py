@@ -1,1 +1,1 @@
-"""The criteria side by side on the same tokens."""
+"""Comparison: criteria, masks and reconstructions side by side on one calibration tensor, every cell a small file."""
