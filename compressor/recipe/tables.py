@@ -76,6 +76,8 @@ class Reconstruct(_Table):
     """`dense`: the dense model's residual stream after the layer. `own`: the layer's own unpruned output."""
     ridge: Annotated[tuple[_Positive, ...], Field(min_length=1, strict=False)] = (0.0001, 0.001, 0.01, 0.1, 1.0)
     """Candidates for λ as shares of the mean diagonal of H; tuning text chooses per layer."""
+    bias: bool = False
+    """Also fit a bias of down, where the family's files can carry one."""
 
 
 class Export(_Table):
@@ -86,11 +88,16 @@ class Export(_Table):
 
 
 class Quantize(_Table):
-    """The shipped file's type."""
+    """The shipped file's type, and what it is compared with."""
 
     type: Literal["q4_0"] = "q4_0"
     imatrix: bool = True
     """Weigh columns by their mean squared input on the calibration rows, from one pass over the pruned model."""
+    compare: Annotated[
+        tuple[Literal["dense", "no-imatrix", "q4_k_m", "q8_0", "tensors"], ...], Field(strict=False)
+    ] = ()
+    """Further files, made and measured alike: the dense model's Q4_0 (needs export.dense), Q4_0 without the matrix, Q4_K_M
+    (widths of 256 only) and Q8_0. `tensors` measures on tuning text what each kind of tensor loses by Q4_0."""
 
 
 class Evaluate(_Table):
@@ -122,6 +129,17 @@ class Recipe(_Table):
                 if table in value:
                     raise ValueError(f"[{table}] is not built yet; {remedy}")
         return value
+
+    @model_validator(mode="after")
+    def _has_what_it_compares_with(self) -> "Recipe":
+        compare = self.quantize.compare
+        if "q4_k_m" in compare and self.mask.multiple % 256:
+            raise ValueError("quantize.compare names q4_k_m, which needs widths of 256; set mask.multiple = 256")
+        if "dense" in compare and not self.export.dense:
+            raise ValueError("quantize.compare names dense, which needs its F16 file; set export.dense = true")
+        if "no-imatrix" in compare and not self.quantize.imatrix:
+            raise ValueError("quantize.compare names no-imatrix, but imatrix is false; remove one of them")
+        return self
 
     @model_validator(mode="after")
     def _measures_on_other_text(self) -> "Recipe":

@@ -1,13 +1,12 @@
 """Reconstruction: down refitted in closed form, layer by layer, on the inputs that the pruned layers before it give.
 
-W' = (Y·hᵀ + λW_K)(H + λI)⁻¹ in float64, h the kept neurons' activations, H = Σhhᵀ, λ a share of H's mean diagonal. Y is
-the dense model's residual stream after the layer less the pruned model's before its FFN ("dense", which also repairs
-what earlier layers lost) or the layer's own unpruned output ("own"). λ is chosen on tuning text, where the refit also
-has to beat the plain slice, or the slice stays.
+What the refit aims at: the dense model's residual stream after the layer less the pruned model's before its FFN ("dense",
+which also repairs what earlier layers lost), or the layer's own unpruned output ("own"). λ is chosen on tuning text, where
+the refit also has to beat the plain slice, or the slice stays. With `rounds` the neurons are chosen on the way, too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +25,10 @@ from compressor.layers import (
     mean_loss,
     row_losses,
 )
-from compressor.prune import layer_file
+from compressor.prune import layer_file, prune_layer
+from compressor.reconstruct.normal import Held, Normal
+from compressor.reconstruct.rounds import keep_by_rounds
+from compressor.reconstruct.solve import Choice, choose_weight
 from compressor.rows import Batch
 from compressor.storage import save_tensors
 from compressor.walk import Advance, StreamCheckpoint, pack_states, unpack_states
@@ -34,80 +36,54 @@ from compressor.walk import Advance, StreamCheckpoint, pack_states, unpack_state
 Target = Literal["dense", "own"]
 
 
-@dataclass(frozen=True)
-class Normal:
-    """Normal equations of one layer on one text, float64: Σhhᵀ (k, k), ΣYhᵀ (hidden, k), ΣY² (a scalar)."""
-
-    gram: torch.Tensor
-    cross: torch.Tensor
-    energy: torch.Tensor
-
-    @classmethod
-    def zeros(cls, kept: int, hidden: int) -> "Normal":
-        """Nothing counted yet."""
-        shapes = ((kept, kept), (hidden, kept), ())
-        return cls(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
-
-    def add(self, h: torch.Tensor, wanted: torch.Tensor) -> None:
-        """Count rows h (tokens, k) and what they should give, (tokens, hidden)."""
-        self.gram.add_((h.T @ h).double())
-        self.cross.add_((wanted.T @ h).double())
-        self.energy.add_(wanted.square().sum(dtype=torch.float64))
-
-    def error(self, down: torch.Tensor) -> float:
-        """Σ‖Y − W h‖² of `down` (hidden, k), float64."""
-        return float(self.energy - 2 * (down * self.cross).sum() + ((down @ self.gram) * down).sum())
-
-
-def ridge(normal: Normal, down: torch.Tensor, share: float) -> torch.Tensor:
-    """The refitted down, float64 (hidden, k), drawn towards `down` with λ = share · mean diagonal of H."""
-    strength = share * float(normal.gram.diagonal().mean())
-    damped = normal.gram + strength * torch.eye(normal.gram.shape[0], dtype=torch.float64)
-    factor = torch.linalg.cholesky(damped)
-    return torch.cholesky_solve((normal.cross + strength * down).T.contiguous(), factor).T
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What one layer got: the ridge share (None: the plain slice) and the tuning error before and after."""
-
-    ridge: float | None
-    error_before: float
-    error_after: float
-
-
-def choose_down(fit: Normal, tune: Normal, down: torch.Tensor, shares: Sequence[float]) -> tuple[torch.Tensor, Choice]:
-    """The best of the plain slice and the refits by tuning error; `down` float64 (hidden, k)."""
-    before = tune.error(down)
-    best, choice = down, Choice(None, before, before)
-    for share in shares:
-        candidate = ridge(fit, down, share)
-        error = tune.error(candidate)
-        if error < choice.error_after:
-            best, choice = candidate, Choice(share, before, error)
-    return best, choice
-
-
 @dataclass
-class _Streams:
-    """Residual streams of the dense and of the pruned model, one tensor per batch."""
+class _Progress:
+    """What an interrupted walk goes on from: both residual streams, a tensor per batch, and what finished layers got."""
 
     dense: list[torch.Tensor]
     pruned: list[torch.Tensor]
+    choices: list[Choice]
+    kept: list[torch.Tensor]
+
+    def pack(self) -> dict[str, torch.Tensor]:
+        packed = {**pack_states("dense", self.dense), **pack_states("pruned", self.pruned)}
+        for layer, choice in enumerate(self.choices):
+            values = (-1.0 if choice.ridge is None else choice.ridge, choice.error_before, choice.error_after)
+            packed[f"choice.{layer:05d}"] = torch.tensor(values, dtype=torch.float64)
+        return packed | pack_states("kept", self.kept)
+
+    @classmethod
+    def unpack(cls, saved: dict[str, torch.Tensor], device: torch.device) -> "_Progress":
+        dense, pruned = ([states.to(device) for states in unpack_states(name, saved)] for name in ("dense", "pruned"))
+        values = [packed.tolist() for packed in unpack_states("choice", saved)]
+        choices = [Choice(None if share < 0 else share, before, after) for share, before, after in values]
+        return cls(dense, pruned, choices, unpack_states("kept", saved))
 
 
 class Reconstruction:
     """A walk over both models at once, one layer of each in memory.
 
-    After `run`, `tuning_loss` is the refitted model's mean loss in nats on the tuning rows.
+    `pruned` gives the widths and, without `rounds`, the neurons. With `bias` down gets a bias, fitted along. After `run`,
+    `tuning_loss` is the refitted model's mean loss in nats on the tuning rows, and `kept` with `rounds` the neurons chosen,
+    int64, one tensor per layer.
     """
 
     def __init__(
-        self, dense: ModelView, pruned: ModelView, fitting: Sequence[Batch], tuning: Sequence[Batch], target: Target
+        self,
+        dense: ModelView,
+        pruned: ModelView,
+        fitting: Sequence[Batch],
+        tuning: Sequence[Batch],
+        target: Target,
+        *,
+        bias: bool = False,
+        rounds: int | None = None,
     ) -> None:
         self._dense, self._pruned, self._target = dense, pruned, target
+        self._bias, self._rounds = bias, rounds
         self._batches = [*fitting, *tuning]
         self._fitting = len(fitting)
+        self.kept: list[torch.Tensor] = []
         self.tuning_loss = float("nan")
 
     def run(
@@ -115,61 +91,92 @@ class Reconstruction:
     ) -> list[Choice]:
         """Refit every layer into `folder`. An interrupted walk continues from `state`. Raises StorageError."""
         first, saved = state.load()
-        streams = _Streams(unpack_states("dense", saved), unpack_states("pruned", saved))
-        if not first:
-            streams = _Streams(embed(self._dense, self._batches), embed(self._dense, self._batches))
-        choices = [_unpack_choice(saved[f"choice.{layer:03d}"]) for layer in range(first)]
+        if first:
+            progress = _Progress.unpack(saved, self._dense.device)
+        else:
+            progress = _Progress(embed(self._dense, self._batches), embed(self._dense, self._batches), [], [])
         for layer in range(self._dense.shape.layers):
             if layer >= first:
-                choices.append(self._refit(layer, streams, shares, folder))
-                state.save_if_due(layer + 1, lambda: _pack(streams, choices))
+                self._refit(layer, progress, shares, folder)
+                state.save_if_due(layer + 1, progress.pack)
             advance()
+        self.kept = progress.kept
         self.tuning_loss = mean_loss(
-            row_losses(self._dense, streams.pruned[self._fitting :], self._batches[self._fitting :])
+            row_losses(self._dense, progress.pruned[self._fitting :], self._batches[self._fitting :])
         )
-        return choices
+        return progress.choices
 
-    def _refit(self, layer: int, streams: _Streams, shares: Sequence[float], folder: Path) -> Choice:
+    def _refit(self, layer: int, progress: _Progress, shares: Sequence[float], folder: Path) -> None:
         dense, pruned = load_layer(self._dense, layer), load_layer(self._pruned, layer)
-        kept, hidden = pruned.gate.shape
-        fit, tune = Normal.zeros(kept, hidden), Normal.zeros(kept, hidden)
+        wanted = [self._enter_layer(dense, pruned, progress, index) for index in range(len(self._batches))]
+        names = self._dense.family.layer_names(layer)
+        replaced: dict[str, torch.Tensor] = {}
+        if self._rounds is not None:
+            kept = self._choose_neurons(dense, pruned.gate.shape[0], progress, wanted)
+            progress.kept.append(kept.cpu())
+            pruned = replace(pruned, gate=dense.gate[kept], up=dense.up[kept], down=dense.down[:, kept])
+            replaced = prune_layer(self._dense.source, self._dense.family, layer, kept.cpu())
+        del dense
+        weight, choice = self._fit(pruned, progress, wanted, shares)
+        progress.choices.append(choice)
+        refitted = _with_weight(pruned, weight, biased=self._bias)
+        replaced[names.down] = refitted.down
+        if self._bias:
+            assert refitted.down_bias is not None
+            replaced[names.down_bias] = refitted.down_bias
+        save_tensors(layer_file(folder, layer), {name: tensor.cpu() for name, tensor in replaced.items()})
         for index, batch in enumerate(self._batches):
-            wanted = self._enter_layer(dense, streams, index)
-            inner = self._inner(pruned, streams.pruned[index], batch)
-            (fit if index < self._fitting else tune).add(inner, wanted)
-        best, choice = choose_down(fit, tune, pruned.down.double(), shares)
-        down = best.float()
-        save_tensors(layer_file(folder, layer), {self._dense.family.layer_names(layer).down: down})
-        for index, batch in enumerate(self._batches):
-            attended = streams.pruned[index]
-            streams.pruned[index] = add_ffn(
-                self._pruned, pruned, attended, batch.valid, self._inner(pruned, attended, batch) @ down.T
-            )
-        return choice
+            attended = progress.pruned[index]
+            output = ffn_output(refitted, self._inner(refitted, attended, batch))
+            progress.pruned[index] = add_ffn(self._pruned, refitted, attended, batch.valid, output)
 
-    def _enter_layer(self, dense: LayerWeights, streams: _Streams, index: int) -> torch.Tensor:
-        """Attention of both streams and the dense FFN; returns what the refit should give, (tokens, hidden)."""
-        valid = self._batches[index].valid
-        attended = attend(self._dense, dense, streams.dense[index])
-        inner = self._inner(dense, attended, self._batches[index])
-        streams.dense[index] = add_ffn(self._dense, dense, attended, valid, ffn_output(dense, inner))
-        streams.pruned[index] = attend(self._dense, dense, streams.pruned[index])
+    def _enter_layer(self, dense: LayerWeights, pruned: LayerWeights, progress: _Progress, index: int) -> torch.Tensor:
+        """Attention of both streams and the dense FFN; returns what down should give on pruned inputs."""
+        batch = self._batches[index]
+        attended = attend(self._dense, dense, progress.dense[index])
+        output = ffn_output(dense, self._inner(dense, attended, batch))
+        progress.dense[index] = add_ffn(self._dense, dense, attended, batch.valid, output)
+        progress.pruned[index] = attend(self._pruned, pruned, progress.pruned[index])
         if self._target == "dense":
-            return streams.dense[index][valid] - streams.pruned[index][valid]
-        return ffn_output(dense, self._inner(dense, streams.pruned[index], self._batches[index]))
+            return progress.dense[index][batch.valid] - progress.pruned[index][batch.valid]
+        return ffn_output(dense, self._inner(dense, progress.pruned[index], batch))
+
+    def _choose_neurons(
+        self, dense: LayerWeights, width: int, progress: _Progress, wanted: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        assert self._rounds is not None
+        normal = Normal.zeros(dense.gate.shape[0], dense.gate.shape[1], device=dense.gate.device)
+        for index in range(self._fitting):
+            normal.add(self._inner(dense, progress.pruned[index], self._batches[index]), wanted[index])
+        return keep_by_rounds(normal.gram, dense.down.double(), width, self._rounds, first_order=False)
+
+    def _fit(
+        self, pruned: LayerWeights, progress: _Progress, wanted: Sequence[torch.Tensor], shares: Sequence[float]
+    ) -> tuple[torch.Tensor, Choice]:
+        width, hidden = pruned.gate.shape
+        fit = Normal.zeros(width, hidden, biased=self._bias, device=pruned.gate.device)
+        held = Held(self._bias)
+        for index, batch in enumerate(self._batches):
+            side = fit if index < self._fitting else held
+            lacking = wanted[index]
+            if pruned.down_bias is not None and not self._bias:
+                lacking = lacking - pruned.down_bias
+            side.add(self._inner(pruned, progress.pruned[index], batch), lacking)
+        return choose_weight(fit, held, _start(pruned, biased=self._bias), shares)
 
     def _inner(self, weights: LayerWeights, attended: torch.Tensor, batch: Batch) -> torch.Tensor:
         return ffn_inner(self._dense, weights, ffn_input(self._dense, weights, attended, batch.valid))
 
 
-def _pack(streams: _Streams, choices: Sequence[Choice]) -> dict[str, torch.Tensor]:
-    packed = {**pack_states("dense", streams.dense), **pack_states("pruned", streams.pruned)}
-    for layer, choice in enumerate(choices):
-        values = (-1.0 if choice.ridge is None else choice.ridge, choice.error_before, choice.error_after)
-        packed[f"choice.{layer:03d}"] = torch.tensor(values, dtype=torch.float64)
-    return packed
+def _start(pruned: LayerWeights, *, biased: bool) -> torch.Tensor:
+    """The plain slice, float64 (hidden, k), with its bias or zeros as last column."""
+    if not biased:
+        return pruned.down.double()
+    bias = pruned.down.new_zeros(pruned.down.shape[0]) if pruned.down_bias is None else pruned.down_bias
+    return torch.cat((pruned.down, bias[:, None]), dim=1).double()
 
 
-def _unpack_choice(packed: torch.Tensor) -> Choice:
-    share, before, after = packed.tolist()
-    return Choice(None if share < 0 else share, before, after)
+def _with_weight(pruned: LayerWeights, weight: torch.Tensor, *, biased: bool) -> LayerWeights:
+    if not biased:
+        return replace(pruned, down=weight.float())
+    return replace(pruned, down=weight[:, :-1].float().contiguous(), down_bias=weight[:, -1].float().contiguous())

@@ -25,7 +25,7 @@ def run_reconstruct(job: Job, folder: Path) -> Outcome:
     rows = load_rows(job.stage_folder(CALIBRATE) / "rows.safetensors")
     tuning = make_batches(rows.tuning)
     pruned = job.view(job.overlaid((PRUNE,)))
-    walk = Reconstruction(job.dense(), pruned, make_batches(rows.calibrate), tuning, recipe.target)
+    walk = Reconstruction(job.dense(), pruned, make_batches(rows.calibrate), tuning, recipe.target, bias=recipe.bias)
     state = StreamCheckpoint(folder / "state.safetensors")
     choices = walk.run(recipe.ridge, folder, state, job.reporter.step("reconstruct", job.shape.layers))
     state.remove()

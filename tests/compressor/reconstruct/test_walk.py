@@ -1,4 +1,4 @@
-"""Ridge reconstruction: closed forms, the guard, and that it helps a real pruned stream."""
+"""The walk: it helps a real pruned stream, resumes to the same bytes, and what it says of itself is so."""
 
 from pathlib import Path
 from typing import Any
@@ -10,70 +10,10 @@ from compressor.checkpoint import Checkpoint, Overlay
 from compressor.families import find_family
 from compressor.layers import ModelView, stream_loss
 from compressor.prune import replaced_tensors, write_pruned
-from compressor.reconstruct.walk import Normal, Reconstruction, choose_down, ridge
+from compressor.reconstruct.walk import Reconstruction
 from compressor.rows import make_batches
 from compressor.walk import StreamCheckpoint
 from tests.compressor.tiny import make_model
-
-
-def problem(tokens: int = 400, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    h = torch.randn(tokens, 24, generator=generator)
-    h[:, 12:] += 0.8 * h[:, :12]
-    return h, h @ torch.randn(24, 6, generator=torch.Generator().manual_seed(9)), torch.randn(6, 12)
-
-
-def normal(h: torch.Tensor, wanted: torch.Tensor) -> Normal:
-    sums = Normal.zeros(h.shape[1], wanted.shape[1])
-    for rows, targets in zip(torch.split(h, 150), torch.split(wanted, 150), strict=True):
-        sums.add(rows, targets)
-    return sums
-
-
-def test_ridge_minimises_its_objective() -> None:
-    """The gradient of ‖Y − hW'‖² + λ‖W' − W‖² vanishes."""
-    h, wanted, down = problem()
-    kept = h[:, :12]
-    sums = normal(kept, wanted)
-    refit = ridge(sums, down.double(), 0.05)
-    strength = 0.05 * float(sums.gram.diagonal().mean())
-    residual = wanted.double() - kept.double() @ refit.T
-    gradient = -residual.T @ kept.double() + strength * (refit - down.double())
-    assert float(gradient.abs().max()) < 1e-3 * float(sums.cross.abs().max())
-
-
-def test_own_output_equals_the_published_form() -> None:
-    """With Y the unpruned output: W_K + W_P·H_PK·(H_KK + λI)⁻¹."""
-    h, _, _ = problem()
-    h = h.double()
-    full = torch.randn(6, 24, dtype=torch.float64)
-    gram = h.T @ h
-    share = 0.01
-    strength = share * gram[:12, :12].diagonal().mean()
-    inverse = torch.linalg.inv(gram[:12, :12] + strength * torch.eye(12, dtype=torch.float64))
-    published = full[:, :12] + full[:, 12:] @ gram[12:, :12] @ inverse
-    sums = Normal(gram[:12, :12], (h @ full.T).T @ h[:, :12], torch.tensor(0.0, dtype=torch.float64))
-    torch.testing.assert_close(ridge(sums, full[:, :12], share), published)
-
-
-def test_error_is_the_sum_of_squares() -> None:
-    h, wanted, down = problem()
-    kept = h[:, :12]
-    expected = float((wanted.double() - kept.double() @ down.double().T).square().sum())
-    assert normal(kept, wanted).error(down.double()) == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_refit_that_hurts_on_tuning_text_is_dropped() -> None:
-    h, wanted, _ = problem()
-    kept = h[:, :12]
-    best = ridge(normal(kept, wanted), torch.zeros(6, 12, dtype=torch.float64), 1e-9)
-    opposite = normal(kept, -wanted)
-    down, choice = choose_down(opposite, normal(kept, wanted), best, (0.001, 0.1))
-    assert choice.ridge is None
-    assert torch.equal(down, best)
-    _, helped = choose_down(normal(kept, wanted), normal(kept, wanted), torch.zeros_like(best), (0.001, 0.1))
-    assert helped.ridge == 0.001
-    assert helped.error_after < helped.error_before
 
 
 def views(folder: Path, work: Path) -> tuple[ModelView, ModelView]:
@@ -141,3 +81,24 @@ def test_an_interrupted_walk_continues_to_the_same_weights(tmp_path: Path) -> No
     assert resumed == whole
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (tmp_path / "cut" / path.name).read_bytes()
+
+
+def test_rounds_choose_the_neurons_that_can_stand_in(tmp_path: Path) -> None:
+    """The mask's plain slice keeps one half of each pair; rounds find as good a set among all, of the same width."""
+    correlated_model(tmp_path / "model")
+    (tmp_path / "pruned").mkdir()
+    with torch.inference_mode():
+        dense, pruned = views(tmp_path / "model", tmp_path / "pruned")
+        tuning = make_batches(rows(4, 7))
+        walk = Reconstruction(dense, pruned, make_batches(rows(24, 5)), tuning, "own", bias=True, rounds=16)
+        walk.run((0.001,), tmp_path / "refit", StreamCheckpoint(tmp_path / "state"))
+        refitted = Overlay(dense.source, replaced_tensors(tmp_path / "refit"))
+        after = stream_loss(ModelView(refitted, dense.family, dense.shape, dense.frequencies), tuning)
+        reference, before = stream_loss(dense, tuning), stream_loss(pruned, tuning)
+    assert after == pytest.approx(walk.tuning_loss, abs=1e-5)
+    assert abs(after - reference) < 0.1 * abs(before - reference)
+    for layer, kept in enumerate(walk.kept):
+        assert sorted({neuron % 64 for neuron in kept.tolist()}) == list(range(64))
+        name = dense.family.layer_names(layer)
+        torch.testing.assert_close(refitted.tensor(name.gate), dense.source.tensor(name.gate)[kept])
+        assert refitted.shape(name.down_bias) == (dense.shape.hidden,)

@@ -1,0 +1,69 @@
+"""The closed form: ridge regression drawn towards the plain slice, and the choice of its strength on tuning text.
+
+W' = W + (C − W H)(H + λI)⁻¹, H = Σhhᵀ and C = ΣYhᵀ over kept neurons: the minimum of Σ‖Y − W'h‖² + λ‖W' − W‖². With Y the
+layer's own unpruned output it is W_K + W_P H_PK (H_KK + λI)⁻¹ (Týr, arXiv 2503.09657).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from compressor.reconstruct.normal import Held, Normal
+
+JITTER = (0.0, 1e-12, 1e-10, 1e-8)
+"""Added to the diagonal in turn, as shares of its mean, where Cholesky finds the matrix not positive definite."""
+
+
+def solve_symmetric(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """X of matrix · X = right for a positive semidefinite float64 matrix (k, k), right (k, n).
+
+    Cholesky, with jitter where that fails; then the pseudo-inverse, which leaves directions without any signal at zero.
+    """
+    mean = matrix.diagonal().mean()
+    for share in JITTER:
+        factor, failed = torch.linalg.cholesky_ex(_add_diagonal(matrix, share * mean))
+        if not int(failed):
+            found = torch.cholesky_solve(right, factor)
+            if bool(torch.isfinite(found).all()):
+                return found
+    values, vectors = torch.linalg.eigh(matrix)
+    floor = values.abs().max() * matrix.shape[0] * torch.finfo(matrix.dtype).eps
+    inverse = torch.where(values > floor, 1 / values, 0)
+    return vectors @ (inverse[:, None] * (vectors.T @ right))
+
+
+def ridge(normal: Normal, start: torch.Tensor, share: float) -> torch.Tensor:
+    """The refit of `start`, both float64 (hidden, k), with λ = share · mean diagonal of H; a bias is not drawn to its start."""
+    neurons = normal.gram.shape[0] - normal.biased
+    strength = normal.gram.new_zeros(normal.gram.shape[0])
+    strength[:neurons] = share * normal.gram.diagonal()[:neurons].mean()
+    lacking = (normal.cross - start @ normal.gram).T
+    return start + solve_symmetric(_add_diagonal(normal.gram, strength), lacking).T
+
+
+def _add_diagonal(matrix: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    raised = matrix.clone()
+    raised.diagonal().add_(value)
+    return raised
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one layer got: the ridge share (None: the plain slice) and the tuning error before and after."""
+
+    ridge: float | None
+    error_before: float
+    error_after: float
+
+
+def choose_weight(fit: Normal, held: Held, start: torch.Tensor, shares: Sequence[float]) -> tuple[torch.Tensor, Choice]:
+    """The best of the plain slice and the refits by tuning error; `start` float64 (hidden, k)."""
+    before = held.error(start)
+    best, choice = start, Choice(None, before, before)
+    for share in shares:
+        candidate = ridge(fit, start, share)
+        error = held.error(candidate)
+        if error < choice.error_after:
+            best, choice = candidate, Choice(share, before, error)
+    return best, choice

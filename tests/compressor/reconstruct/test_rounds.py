@@ -1,0 +1,86 @@
+"""OBS in rounds against a slow direct computation: least squares solved anew for every possible removal."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compressor.reconstruct.rounds import keep_by_rounds
+
+
+def correlated(ffn: int, hidden: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A second moment with strong ties, and a weight."""
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(ffn, ffn, generator=generator, dtype=torch.float64)
+    h = torch.randn(5 * ffn, ffn, generator=generator, dtype=torch.float64) @ mixing
+    return h.T @ h, torch.randn(hidden, ffn, generator=generator, dtype=torch.float64)
+
+
+def damp(gram: torch.Tensor, share: float) -> torch.Tensor:
+    return gram + share * gram.diagonal().mean() * torch.eye(gram.shape[0], dtype=torch.float64)
+
+
+def least_error(gram: torch.Tensor, weight: torch.Tensor, kept: list[int]) -> float:
+    """min over W' of tr((W'P − W)·H·(W'P − W)ᵀ), P picking the columns in `kept`."""
+    refit = torch.linalg.solve(gram[kept][:, kept], gram[kept] @ weight.T).T
+    lacking = weight.clone()
+    lacking[:, kept] -= refit
+    return float(((lacking @ gram) * lacking).sum())
+
+
+def greedy(gram: torch.Tensor, weight: torch.Tensor, width: int) -> list[int]:
+    """One column at a time, the one whose removal leaves the least error."""
+    kept = list(range(gram.shape[0]))
+    while len(kept) > width:
+        gone = min(kept, key=lambda column: least_error(gram, weight, [other for other in kept if other != column]))
+        kept.remove(gone)
+    return kept
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), ffn=st.integers(4, 12), data=st.data())
+def test_one_neuron_a_round_is_exact_greedy_removal(seed: int, ffn: int, data: st.DataObject) -> None:
+    gram, weight = correlated(ffn, 5, seed)
+    width = data.draw(st.integers(1, ffn - 1))
+    kept = keep_by_rounds(gram, weight, width, ffn - width, first_order=False)
+    assert kept.tolist() == greedy(damp(gram, 0.01), weight, width)
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 16, 40])
+@pytest.mark.parametrize("first_order", [True, False])
+def test_any_number_of_rounds_leaves_the_width(rounds: int, first_order: bool) -> None:
+    gram, weight = correlated(32, 6, 1)
+    kept = keep_by_rounds(gram, weight, 13, rounds, first_order=first_order)
+    assert kept.tolist() == sorted(set(kept.tolist()))
+    assert kept.numel() == 13
+
+
+def test_a_round_follows_the_published_formula() -> None:
+    """Two rounds: scores of the first, then H⁻¹ inverted anew and W solved anew for those of the second."""
+    gram, weight = correlated(10, 4, 5)
+    damped = damp(gram, 0.01)
+    kept, current, removed = list(range(10)), weight, 0
+    for count in (3, 3):
+        inverse = torch.linalg.inv(damped[kept][:, kept])
+        gradient = current @ damped[kept][:, kept]
+        score = (current * (current / (2 * inverse.diagonal()) + gradient)).sum(0)
+        gone = set(score.argsort()[:count].tolist())
+        removed += count
+        kept = [column for place, column in enumerate(kept) if place not in gone]
+        current = torch.linalg.solve(damped[kept][:, kept], damped[kept] @ weight.T).T
+    assert keep_by_rounds(gram, weight, 10 - removed, 2, first_order=True).tolist() == kept
+
+
+def test_of_two_equal_neurons_one_goes_at_no_cost() -> None:
+    """Scores without the second moment would keep both; the update gives the other one's work to the one that stays."""
+    weight = correlated(6, 3, 2)[1]
+    double = torch.cat((torch.arange(6), torch.tensor([2])))
+    gram = torch.eye(6, dtype=torch.float64)[double][:, double]
+    kept = keep_by_rounds(gram, weight[:, double], 6, 1, first_order=False)
+    assert sum(column in (2, 6) for column in kept.tolist()) == 1
+
+
+def test_dead_neurons_go_first() -> None:
+    gram, weight = correlated(8, 3, 3)
+    gram[5], gram[:, 5] = 0, 0
+    assert 5 not in keep_by_rounds(gram, weight, 7, 1, first_order=False).tolist()
