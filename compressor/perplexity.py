@@ -110,3 +110,13 @@ def token_nats(context: Context, ids: Sequence[int], first: int) -> list[float]:
         peak = logits.max()
         nats.append(float(peak + np.log(np.exp(logits - peak).sum()) - logits[ids[position]]))
     return nats
+
+
+def rows_loss(path: Path, rows: Sequence[Sequence[int]]) -> float:
+    """Mean next-token loss in nats of rows of token ids, each from an empty context. Raises RuntimeFailure."""
+    longest = max(len(row) for row in rows)
+    total = _Sum()
+    with Model.load(path) as model, Context(model, n_ctx=longest, n_batch=longest, n_ubatch=longest) as context:
+        for row in rows:
+            total.add(token_nats(context, row, 1))
+    return total.nats / total.tokens

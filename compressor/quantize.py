@@ -1,8 +1,8 @@
-"""Q4_0 through llama.cpp's own quantizer, then read back: a tensor of an unexpected type is an error."""
+"""Quantized files by llama.cpp's own quantizer, then read back: a tensor of an unexpected type is an error."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy.typing as npt
 
@@ -11,22 +11,48 @@ from compressor.sizes import expected_type
 from models.gguf_header import read_header
 from models.runtime.quantize import quantize
 
+QuantizedType = Literal["q4_0", "q4_k_m", "q8_0"]
+# What llama.cpp mixes under each name where every row holds a multiple of 256 values; anything else is a fallback.
+_MIXTURES: dict[str, frozenset[str]] = {
+    "q4_k_m": frozenset({"Q4_K", "Q6_K"}),
+    "q8_0": frozenset({"Q8_0"}),
+}
 
-def quantize_file(source: Path, target: Path, imatrix: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
-    """Write `target` whole or not at all. Raises RuntimeFailure, StorageError."""
-    # Given an importance matrix llama.cpp makes the first layers' ffn_down Q4_1, which has no repacked kernel.
-    overrides = {"ffn_down": "q4_0"} if imatrix else None
-    quantize(source, target, file_type="q4_0", imatrix=imatrix, tensor_types=overrides)
+
+def quantize_file(
+    source: Path,
+    target: Path,
+    imatrix: Mapping[str, npt.NDArray[Any]] | None = None,
+    *,
+    file_type: QuantizedType = "q4_0",
+    keep_f16: str | None = None,
+) -> None:
+    """Write `target` whole or not at all; tensors that match the pattern `keep_f16` stay F16.
+
+    Raises RuntimeFailure, StorageError.
+    """
+    overrides = {} if keep_f16 is None else {keep_f16: "f16"}
+    if imatrix and file_type == "q4_0":
+        # Given an importance matrix llama.cpp makes the first layers' ffn_down Q4_1, which has no repacked kernel.
+        overrides.setdefault("ffn_down", "q4_0")
+    quantize(source, target, file_type=file_type, imatrix=imatrix, tensor_types=overrides or None)
 
 
-def check_types(path: Path, *, tied: bool) -> dict[str, int]:
-    """How many tensors the file holds of each type. Raises QuantizationError where one is not what Q4_0 should give."""
+def check_types(path: Path, *, tied: bool, file_type: QuantizedType = "q4_0") -> dict[str, int]:
+    """How many tensors the file holds of each type. Raises QuantizationError for a type that `file_type` should not give."""
     found: dict[str, int] = {}
     for tensor in read_header(path).tensors:
-        expected = expected_type(tensor.name, tensor.shape[::-1], tied)
-        if tensor.type_name != expected:
+        shape = tensor.shape[::-1]
+        if file_type == "q4_0" or len(shape) == 1:
+            allowed = frozenset({expected_type(tensor.name, shape, tied)})
+        else:
+            allowed = _MIXTURES[file_type]
+        if tensor.type_name not in allowed:
+            wanted = " or ".join(sorted(allowed))
+            multiple = 256 if file_type == "q4_k_m" else 32
             raise QuantizationError(
-                f"{path.name}: {tensor.name} is {tensor.type_name}, not {expected}; no width but a multiple of 32 works"
+                f"{path.name}: {tensor.name} is {tensor.type_name}, not {wanted}; "
+                f"no width but a multiple of {multiple} works"
             )
-        found[expected] = found.get(expected, 0) + 1
+        found[tensor.type_name] = found.get(tensor.type_name, 0) + 1
     return found

@@ -52,3 +52,19 @@ def replacing_stages(job: Job) -> tuple[str, ...]:
 def layer_key(index: int) -> str:
     """The name of one layer's tensor in a stage's file."""
     return f"layer.{index:03d}"
+
+
+def finished_files(job: Job) -> dict[str, Path]:
+    """What a run leaves to be measured: label to GGUF file, in the order of the report."""
+    compare = job.recipe.quantize.compare
+    files = {"dense F16": job.dense_path} if job.wants_dense else {}
+    if "dense" in compare:
+        files["dense Q4_0"] = job.dense_path.with_name("dense-4bit.gguf")
+    files |= {"pruned F16": job.gguf_path("f16"), "pruned Q4_0": job.gguf_path("q4_0")}
+    if "no-imatrix" in compare:
+        files["Q4_0, no matrix"] = job.gguf_path("no-imatrix")
+    if "q4_k_m" in compare:
+        files["pruned Q4_K_M"] = job.gguf_path("q4_k_m")
+    if "q8_0" in compare:
+        files["pruned Q8_0"] = job.gguf_path("q8_0")
+    return files

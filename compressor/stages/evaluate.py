@@ -6,7 +6,7 @@ from typing import Any
 from compressor.evaluate import evaluate_file, read_texts
 from compressor.job import Job
 from compressor.manifest import write_json
-from compressor.stages.contract import Outcome, text_digest
+from compressor.stages.contract import Outcome, finished_files, text_digest
 
 
 def evaluate_inputs(job: Job) -> dict[str, Any]:
@@ -22,13 +22,10 @@ def run_evaluate(job: Job, folder: Path) -> Outcome:
     """Size, perplexity and speed of every finished file."""
     recipe = job.recipe.evaluate
     texts = {source: read_texts(source, job.data, recipe.documents) for source in recipe.text}
-    files = {"pruned F16": job.gguf_path("f16"), "pruned Q4_0": job.gguf_path("q4_0")}
-    if job.wants_dense:
-        files = {"dense F16": job.dense_path, **files}
     neurons = job.shape.layers * job.shape.ffn
     rows = [
         evaluate_file(label, path, texts, window=recipe.context_tokens, dense_neurons=neurons, reporter=job.reporter)
-        for label, path in files.items()
+        for label, path in finished_files(job).items()
     ]
     write_json(folder / "evaluation.json", {"rows": rows})
     return Outcome((folder / "evaluation.json",), {"rows": rows})
