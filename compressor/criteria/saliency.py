@@ -1,8 +1,12 @@
-"""Criteria: a layer's sums to one score per neuron; the lowest scores are pruned first."""
+"""Criterion `saliency`: the paper's two-stage saliency (arXiv 2506.11105), a neuron low in both goes.
+
+The paper gives no equations; ours, after its text: m_j = √mean h_j² is the L2 norm of the activation, a_j = √mean φ'(g_j)²
+the norm of the Jacobian of the activation function, each as a percentile rank in its layer; the score is the larger rank.
+"""
 
 import torch
 
-from compressor.calibrate import NeuronSums
+from compressor.criteria.layer import LayerInputs
 
 
 def percentile_ranks(values: torch.Tensor) -> torch.Tensor:
@@ -14,11 +18,8 @@ def percentile_ranks(values: torch.Tensor) -> torch.Tensor:
     return ranks
 
 
-def saliency(sums: NeuronSums, tokens: int) -> torch.Tensor:
-    """The paper's two-stage criterion, float64 (ffn,): the larger of two ranks, so only neurons low in both go.
-
-    m_j = √mean h_j² is the strength of the activation, a_j = √mean φ'(g_j)² the steepness of the activation function.
-    """
-    strength = (sums.h_squared / tokens).sqrt()
-    steepness = (sums.slope_squared / tokens).sqrt()
+def saliency(layer: LayerInputs) -> torch.Tensor:
+    """The larger of the two ranks, float64 (ffn,): only neurons low in both have a low score."""
+    strength = (layer.sums.h_squared / layer.tokens).sqrt()
+    steepness = (layer.sums.slope_squared / layer.tokens).sqrt()
     return torch.maximum(percentile_ranks(strength), percentile_ranks(steepness))

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from models.boards import boards
 
 UNBUILT_TABLES = {"heal": "leave the table out"}
-UNBUILT_BUDGETS = ("board", "retention")
+BUDGETS = ("ffn_share", "parameters", "bytes", "board", "retention")
 
 _Positive = Annotated[float, Field(gt=0)]
 
@@ -30,15 +32,36 @@ class Calibrate(_Table):
 class Saliency(_Table):
     """How neurons are scored."""
 
-    criterion: Literal["saliency"] = "saliency"
+    criterion: Literal[
+        "saliency",
+        "jacobian",
+        "random",
+        "magnitude-down",
+        "magnitude-all",
+        "activation",
+        "wanda",
+        "flap",
+        "taylor",
+    ] = "saliency"
+    """`saliency` is the paper's; formulas and sources are in compressor/criteria. `random` draws with calibrate.seed."""
 
 
 class Mask(_Table):
     """How scores and budget become widths."""
 
-    method: Literal["uniform", "global"] = "uniform"
+    method: Literal["uniform", "global", "learned", "search"] = "uniform"
+    """`uniform`: one width. `global`: one threshold over standardised scores. `learned`: logits and thresholds trained by
+    back-propagation (dense model in memory). `search`: widths optimised on tuning text, scores rank within a layer."""
     multiple: Annotated[int, Field(ge=32, multiple_of=32)] = 256
     """Widths are multiples of this (neurons); 32 is the Q4_0 block."""
+    steps: Annotated[int, Field(ge=1)] = 300
+    """Steps of `learned`."""
+    resource_weight: _Positive = 100.0
+    """λ of `learned`: weight of ((size − target) / dense size)² beside the next-token loss in nats."""
+    distillation: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of KL(dense ‖ masked) in nats per token beside the next-token loss of `learned`."""
+    evaluations: Annotated[int, Field(ge=0)] = 32
+    """How many joint allocations `search` measures on tuning text after the allocation by curves."""
 
 
 class Budget(_Table):
@@ -51,21 +74,27 @@ class Budget(_Table):
     bytes: Annotated[int, Field(gt=0)] | None = None
     """Size of the Q4_0 file, at most."""
 
-    @model_validator(mode="before")
+    board: str | None = None
+    """Id of a board (models/boards.toml): Q4_0 file, cache and compute buffers fit what it leaves to a model."""
+    context_tokens: Annotated[int, Field(ge=256)] = 4096
+    """Context of the cache that `board` counts."""
+    retention: Annotated[float, Field(gt=0, le=1)] | None = None
+    """α: the smallest model whose tuning loss (bits per byte, before healing and Q4_0) is at most dense's / α."""
+
+    @field_validator("board")
     @classmethod
-    def _built_kinds_only(cls, value: object) -> object:
-        if isinstance(value, dict):
-            for kind in UNBUILT_BUDGETS:
-                if kind in value:
-                    raise ValueError(f"{kind} is not built yet; use ffn_share, parameters or bytes")
-        return value
+    def _known_board(cls, board: str | None) -> str | None:
+        known = [entry.id for entry in boards()]
+        if board is not None and board not in known:
+            raise ValueError(f"{board} is no board; use one of {', '.join(known)}")
+        return board
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Budget":
-        given = [kind for kind in ("ffn_share", "parameters", "bytes") if getattr(self, kind) is not None]
+        given = [kind for kind in BUDGETS if getattr(self, kind) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
-            raise ValueError(f"exactly one of ffn_share, parameters, bytes is needed; found {found}")
+            raise ValueError(f"exactly one of {', '.join(BUDGETS)} is needed; found {found}")
         return self
 
 

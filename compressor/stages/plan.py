@@ -19,7 +19,7 @@ from compressor.stages.mask import run_mask
 from compressor.stages.prune import run_prune
 from compressor.stages.quantize import run_quantize
 from compressor.stages.reconstruct import reconstruct_inputs, run_reconstruct
-from compressor.stages.saliency import run_saliency
+from compressor.stages.saliency import run_saliency, saliency_inputs
 
 
 def plan(job: Job) -> tuple[Stage, ...]:
@@ -27,7 +27,7 @@ def plan(job: Job) -> tuple[Stage, ...]:
     recipe = job.recipe
     stages = (
         Stage(CALIBRATE, calibrate_inputs, run_calibrate),
-        Stage(SALIENCY, lambda _: recipe.saliency.model_dump(), run_saliency),
+        Stage(SALIENCY, saliency_inputs, run_saliency),
         Stage(MASK, lambda _: {"mask": recipe.mask.model_dump(), "budget": recipe.budget.model_dump()}, run_mask),
         Stage(PRUNE, lambda _: {}, run_prune),
         Stage(RECONSTRUCT, reconstruct_inputs, run_reconstruct),

@@ -5,8 +5,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.calibrate import NeuronSums
-from compressor.criteria.saliency import percentile_ranks, saliency
 from compressor.errors import BudgetError
 from compressor.masks.choose import Cost, choose, neuron_ceiling
 from compressor.recipe.tables import Budget
@@ -14,19 +12,6 @@ from compressor.recipe.tables import Budget
 COST = Cost(
     layers=4, ffn=256, fixed_parameters=10_000, parameters_per_neuron=48, fixed_bytes=5_000, bytes_per_neuron=27.0
 )
-
-
-def test_ranks_share_ties_and_span_zero_to_one() -> None:
-    ranks = percentile_ranks(torch.tensor([5.0, 1.0, 5.0, 9.0, 1.0]))
-    assert ranks.tolist() == [0.625, 0.125, 0.625, 1.0, 0.125]
-
-
-def test_a_neuron_goes_only_where_both_are_low() -> None:
-    """Strength m = [1, 2, 3, 4] and steepness a = [4, 1, 3, 2]: ranks in thirds, the larger of the two."""
-    zeros = NeuronSums.zeros(4)
-    zeros.h_squared = torch.tensor([1.0, 4.0, 9.0, 16.0], dtype=torch.float64) * 10
-    zeros.slope_squared = torch.tensor([16.0, 1.0, 9.0, 4.0], dtype=torch.float64) * 10
-    torch.testing.assert_close(saliency(zeros, 10), torch.tensor([1.0, 1 / 3, 2 / 3, 1.0], dtype=torch.float64))
 
 
 def layer_scores(layers: int, ffn: int, seed: int) -> list[torch.Tensor]:
