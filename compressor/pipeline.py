@@ -24,10 +24,9 @@ from compressor.manifest import (
     write_json,
     write_record,
 )
-from compressor.masks.choose import neuron_ceiling
 from compressor.report.tables import read_manifest, write_report
-from compressor.sizes import model_cost
 from compressor.stages.contract import Stage
+from compressor.stages.mask import most_neurons
 from compressor.stages.plan import plan
 from compressor.storage import disk_errors, write_text
 from models.disk import hash_file
@@ -42,7 +41,7 @@ def run_job(job: Job) -> dict[str, Any]:
         manifest = _describe(job)
         _refuse_another_run(job, manifest)
         write_json(job.out / RECORD, manifest)
-        neuron_ceiling(job.recipe.budget, model_cost(job), job.recipe.mask.method, job.recipe.mask.multiple)
+        most_neurons(job)
         stages = plan(job)
         inputs = {stage.name: dict(stage.inputs(job)) for stage in stages}
         earlier = [FileRecord("model", digest, 0, 0) for digest in manifest["model"]["files"].values()]

@@ -5,7 +5,7 @@ from math import prod
 
 from compressor.export_gguf import GgufModel, header_bytes, quantized_bytes
 from compressor.job import Job, unique_parameters
-from compressor.masks.choose import Cost
+from compressor.masks.budget import Cost, running_bytes
 
 Q4_0_BYTES = 18 / 32
 Q6_K_BYTES = 210 / 256
@@ -44,4 +44,5 @@ def model_cost(job: Job) -> Cost:
         parameters_per_neuron=3 * shape.hidden,
         fixed_bytes=dense_bytes - int(per_neuron_bytes * neurons),
         bytes_per_neuron=per_neuron_bytes,
+        running_bytes=running_bytes(shape, job.recipe.budget.context_tokens),
     )

@@ -7,6 +7,9 @@ from pathlib import Path
 from models.errors import ModelNotFoundError
 from models.tables import read_rows
 
+MODEL_SHARE = 0.85
+"""Of a board's memory, what the system and this program leave to a model: an assumption, not a measurement."""
+
 
 @dataclass(frozen=True)
 class Board:
@@ -24,6 +27,11 @@ class Board:
     def memory_bytes(self) -> int:
         """Memory soldered on, in bytes; the system needs its part of it."""
         return self.memory_gib << 30
+
+    @property
+    def usable_bytes(self) -> int:
+        """What is left to a model: weights, cache and compute buffers."""
+        return int(self.memory_bytes * MODEL_SHARE)
 
 
 @cache

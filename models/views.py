@@ -23,8 +23,6 @@ from models.store import Manifest, Store
 
 Row = dict[str, Any]
 LIST_CONTEXT = 4096
-# Of a board's memory, what the system and this program leave to a model.
-_BOARD_SHARE = 0.85
 
 
 def print_json(value: Row) -> None:
@@ -213,7 +211,7 @@ def _memory_facts(source: GgufHeader | CatalogueModel, n_ctx: int, state: str) -
         "compute_bytes": estimate.compute_bytes,
         "total_bytes": estimate.total_bytes,
         "free_here_bytes": psutil.virtual_memory().available,
-        "boards": {board.id: estimate.total_bytes <= board.memory_bytes * _BOARD_SHARE for board in boards()},
+        "boards": {board.id: estimate.total_bytes <= board.usable_bytes for board in boards()},
     }
 
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from models.boards import boards
 
-UNBUILT_TABLES = {"heal": "leave the table out"}
 BUDGETS = ("ffn_share", "parameters", "bytes", "board", "retention")
 
 _Positive = Annotated[float, Field(gt=0)]
@@ -109,6 +108,49 @@ class Reconstruct(_Table):
     """Also fit a bias of down, where the family's files can carry one."""
 
 
+class Heal(_Table):
+    """LoRA on the pruned model, merged into its unquantised weights; the table's absence leaves the stage out."""
+
+    data: Annotated[str, Field(min_length=1)] = "medquad"
+    """`medquad`, `meadow` (both under --data), `starter`, a JSONL path, or `none`, which leaves the stage out."""
+    grounded_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of the rows in the grounded run-time format, built from the starter notes."""
+    objective: Literal["cross-entropy", "distill", "both"] = "cross-entropy"
+    """`distill`: KL(dense ‖ healed) at temperature 1, the dense model in memory as well."""
+    distill_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Weight of the KL in `both`; cross-entropy has the rest."""
+    question_weight: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Weight of a question's or passage's token in the loss; an answer's has 1."""
+    decision_weight: Annotated[float, Field(ge=1)] = 10.0
+    """Weight of a grounded answer's first token, which decides between quoting and admitting that nothing fits."""
+    rank: Annotated[int, Field(ge=1)] = 16
+    alpha: _Positive = 32.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    learning_rate: _Positive = 2e-4
+    """Peak: linear warm-up over the first 3% of the steps, then a cosine to 0."""
+    batch_rows: Annotated[int, Field(ge=1)] = 32
+    """Rows of one step; gradients are accumulated."""
+    rows_at_once: Annotated[int, Field(ge=1)] = 4
+    """Rows of one forward pass; halved where a GPU runs out of memory."""
+    tokens_per_row: Annotated[int, Field(ge=64)] = 512
+    epochs: Annotated[int, Field(ge=1)] = 1
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """Steps at most; without it the epochs decide."""
+    tuning_rows: Annotated[int, Field(ge=2)] = 64
+    """Rows, grounded ones included, that early stopping and the choice of the best adapter look at."""
+    evaluate_every: Annotated[int, Field(ge=1)] = 50
+    """Steps between two looks at the tuning rows."""
+    patience: Annotated[int, Field(ge=1)] = 4
+    """Looks without improvement after which training stops."""
+    base: Literal["full", "8bit", "4bit"] = "full"
+    """How the frozen weights are held while training, through bitsandbytes but for `full`."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: a third more time for far less memory."""
+    rounds: Annotated[int, Field(ge=1)] = 1
+    """Prune, heal, prune, heal: so many times, in equal steps down to the budget; those before the last cut evenly."""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class Export(_Table):
     """Which files are written beside the pruned F16 GGUF."""
 
@@ -146,18 +188,15 @@ class Recipe(_Table):
     mask: Mask = Mask()
     budget: Budget
     reconstruct: Reconstruct | None = None
+    heal: Heal | None = None
     export: Export = Export()
     quantize: Quantize = Quantize()
     evaluate: Evaluate = Evaluate()
 
-    @model_validator(mode="before")
-    @classmethod
-    def _built_tables_only(cls, value: object) -> object:
-        if isinstance(value, dict):
-            for table, remedy in UNBUILT_TABLES.items():
-                if table in value:
-                    raise ValueError(f"[{table}] is not built yet; {remedy}")
-        return value
+    @property
+    def heals(self) -> bool:
+        """Whether the pruned model is healed."""
+        return self.heal is not None and self.heal.data != "none"
 
     @model_validator(mode="after")
     def _has_what_it_compares_with(self) -> "Recipe":

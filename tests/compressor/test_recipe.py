@@ -29,8 +29,9 @@ def test_all_faults_are_reported_together_in_one_line() -> None:
     ("source", "says"),
     [
         ("[heal]\nrank = 16\n[budget]\nffn_share = 0.5", "[heal] is not built yet"),
-        ("[budget]\nretention = 0.9", "retention is not built yet"),
-        ("[budget]\nboard = 'pi5'", "board is not built yet"),
+        ("[budget]\nretention = 1.1", "budget.retention = 1.1"),
+        ("[budget]\nboard = 'pi-5-8gb'\nretention = 0.9", "found board and retention"),
+        ("[budget]\nboard = 'pi5'", "pi5 is no board; use one of pi-5-4gb"),
         ("[quantize]\ntype = 'q8_0'\n[budget]\nffn_share = 0.5", "quantize.type"),
         ("[budget]\nffn_share = 0.5\nbytes = 10", "found ffn_share and bytes"),
         ("[budget]", "found none"),

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.errors import BudgetError
-from compressor.masks.choose import Cost, choose, neuron_ceiling
+from compressor.masks.budget import Cost, neuron_ceiling
+from compressor.masks.choose import choose
 from compressor.recipe.tables import Budget
 
 COST = Cost(
