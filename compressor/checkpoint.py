@@ -11,6 +11,12 @@ from safetensors import SafetensorError, safe_open
 from compressor.errors import CheckpointError
 
 INDEX = "model.safetensors.index.json"
+CHECKED_ELEMENTS = 1 << 24
+"""Values looked at once when a tensor is checked for NaN."""
+TEXT_PARTS = {"Gemma3ForConditionalGeneration": "Gemma3ForCausalLM"}
+"""Architectures whose text decoder is a model of its own, and that model's architecture."""
+_TEXT_PREFIXES = (("model.language_model.", "model."), ("language_model.", ""))
+_VISION_PARTS = ("vision_tower.", "multi_modal_projector.")
 
 
 class TensorSource(Protocol):
@@ -29,9 +35,12 @@ class TensorSource(Protocol):
 class TensorFiles:
     """A set of safetensors files as one source. Raises CheckpointError for a missing or damaged file."""
 
-    def __init__(self, location: dict[str, Path]) -> None:
+    def __init__(self, location: dict[str, Path], stored: dict[str, str] | None = None) -> None:
         self._location = location
+        self._stored = stored or {}
+        """Names in the files, where they are other ones."""
         self._open: dict[Path, Any] = {}
+        self._finite: set[str] = set()
 
     @classmethod
     def scan(cls, paths: Sequence[Path]) -> "TensorFiles":
@@ -49,7 +58,7 @@ class TensorFiles:
         """Shape of a tensor without reading it."""
         path = self._path(name)
         try:
-            return tuple(self._file(path).get_slice(name).get_shape())
+            return tuple(self._file(path).get_slice(self._stored.get(name, name)).get_shape())
         except SafetensorError as error:
             raise CheckpointError(f"{path.name} does not hold {name} ({error}); fetch the checkpoint again") from error
 
@@ -57,11 +66,13 @@ class TensorFiles:
         """The tensor in its stored dtype. Raises CheckpointError where a value is not finite."""
         path = self._path(name)
         try:
-            tensor: torch.Tensor = self._file(path).get_tensor(name)
+            tensor: torch.Tensor = self._file(path).get_tensor(self._stored.get(name, name))
         except SafetensorError as error:
             raise CheckpointError(f"{path.name} does not hold {name} ({error}); fetch the checkpoint again") from error
-        if not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f"{name} in {path.name} holds NaN or infinity; fetch the checkpoint again")
+        if name not in self._finite:
+            if not all(bool(torch.isfinite(part).all()) for part in tensor.flatten().split(CHECKED_ELEMENTS)):
+                raise CheckpointError(f"{name} in {path.name} holds NaN or infinity; fetch the checkpoint again")
+            self._finite.add(name)
         return tensor
 
     def _path(self, name: str) -> Path:
@@ -81,7 +92,10 @@ class TensorFiles:
 
 
 class Checkpoint(TensorFiles):
-    """A Hugging Face folder: config.json and safetensors, sharded or not."""
+    """A Hugging Face folder: config.json and safetensors, sharded or not.
+
+    Of a model that also sees images (TEXT_PARTS) it presents the text decoder, under that model's names and config.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -93,7 +107,14 @@ class Checkpoint(TensorFiles):
             location = TensorFiles.scan([folder / "model.safetensors"])._location
         else:
             raise CheckpointError(f"{folder} holds no safetensors weights; convert the model to safetensors first")
-        super().__init__(location)
+        architecture = str((self.config.get("architectures") or [""])[0])
+        names = {name: name for name in location}
+        if architecture in TEXT_PARTS:
+            self.config = _text_config(self.config, TEXT_PARTS[architecture])
+            names = {_text_name(name): name for name in location if not _is_vision(name)}
+        self.left_out = len(location) - len(names)
+        """Tensors of other parts than the text decoder."""
+        super().__init__({name: location[stored] for name, stored in names.items()}, names)
 
     def weight_files(self) -> list[Path]:
         """The safetensors files, sorted. Raises CheckpointError where one is missing."""
@@ -124,6 +145,25 @@ class Overlay:
 
     def _holder(self, name: str) -> TensorSource:
         return self._top if name in self._replaced else self._base
+
+
+def _text_config(config: dict[str, Any], architecture: str) -> dict[str, Any]:
+    text = dict(config.get("text_config") or {})
+    for key in ("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings", "dtype", "torch_dtype"):
+        if key in config:
+            text.setdefault(key, config[key])
+    return {**text, "architectures": [architecture], "model_type": text.get("model_type", "gemma3_text")}
+
+
+def _text_name(name: str) -> str:
+    for stored, plain in _TEXT_PREFIXES:
+        if name.startswith(stored):
+            return plain + name.removeprefix(stored)
+    return name
+
+
+def _is_vision(name: str) -> bool:
+    return name.removeprefix("model.").startswith(_VISION_PARTS)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""GGUF files: architecture `llama` for one width, `deci` for a width per layer, tensor by tensor.
+"""GGUF files of every family, tensor by tensor, in the llama.cpp architecture that the family names for the widths.
 
 Nothing of the machine or the time goes into a file, so the same weights always give the same bytes.
 """
@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from compressor.checkpoint import TensorSource
-from compressor.errors import CheckpointError
-from compressor.families.contract import Family, ModelShape
+from compressor.errors import CheckpointError, FamilyError
+from compressor.families.contract import Family, GgufLayout, LayerNames, ModelShape
 from compressor.gguf_vocabulary import Vocabulary, write_vocabulary
 from compressor.storage import write_atomic
 
@@ -26,6 +26,8 @@ _FILE_TYPES = {
     "bf16": (gguf.LlamaFileType.MOSTLY_BF16, gguf.GGMLQuantizationType.BF16),
 }
 F16_LIMIT = 65504.0
+ENCODED_ELEMENTS = 1 << 24
+"""Values widened or narrowed at once."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,20 @@ class GgufModel:
     rope_factors: torch.Tensor | None
     vocabulary: Vocabulary
 
+    @property
+    def equal_widths(self) -> bool:
+        """Whether all layers have one width."""
+        return len(set(self.widths)) == 1
+
+    @property
+    def layout(self) -> GgufLayout:
+        """How llama.cpp wants the tensors. Raises FamilyError where no architecture takes these widths."""
+        return self.family.gguf_layout(equal_widths=self.equal_widths)
+
 
 @dataclass(frozen=True)
 class _Entry:
-    """One tensor of the file: its name there, its shape, and how to read it as float32."""
+    """One tensor of the file: its name there, its shape, and how to read it in any floating type."""
 
     name: str
     shape: tuple[int, ...]
@@ -86,9 +98,8 @@ def _write(model: GgufModel, path: Path, file_type: FileType) -> None:
 
 
 def _writer(model: GgufModel, path: Path, file_type: FileType) -> gguf.GGUFWriter:
-    shape, widths = model.shape, model.widths
-    equal = len(set(widths)) == 1
-    writer = gguf.GGUFWriter(path, "llama" if equal else "deci")
+    shape, widths, equal = model.shape, model.widths, model.equal_widths
+    writer = gguf.GGUFWriter(path, model.layout.architecture)
     writer.add_type("model")
     writer.add_name(model.name)
     writer.add_file_type(int(_FILE_TYPES[file_type][0]))
@@ -97,7 +108,7 @@ def _writer(model: GgufModel, path: Path, file_type: FileType) -> gguf.GGUFWrite
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.hidden)
     writer.add_block_count(shape.layers)
-    # deci reads one value per layer; llama allocates every layer with the first one.
+    # Only deci and openelm read one value per layer; the others allocate every layer with the first one.
     writer.add_feed_forward_length(widths[0] if equal else list(widths))
     writer.add_head_count(shape.heads if equal else [shape.heads] * shape.layers)
     writer.add_head_count_kv(shape.kv_heads if equal else [shape.kv_heads] * shape.layers)
@@ -106,45 +117,113 @@ def _writer(model: GgufModel, path: Path, file_type: FileType) -> gguf.GGUFWrite
     writer.add_rope_dimension_count(shape.head_dim)
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_layer_norm_rms_eps(shape.norm_eps)
+    _add_traits(writer, shape)
     write_vocabulary(writer, model.vocabulary)
     return writer
 
 
+def _add_traits(writer: gguf.GGUFWriter, shape: ModelShape) -> None:
+    """Keys that only some families have."""
+    if None in shape.windows:
+        # A window in every layer (Mistral) is the context instead: `llama` has none.
+        writer.add_sliding_window(next(window for window in shape.windows if window is not None))
+    if shape.rope_theta_local is not None:
+        writer.add_rope_freq_base_swa(shape.rope_theta_local)
+    if shape.rope_linear != 1.0:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(shape.rope_linear)
+    if shape.attention_cap is not None:
+        writer.add_attn_logit_softcapping(shape.attention_cap)
+    if shape.final_cap is not None:
+        writer.add_final_logit_softcapping(shape.final_cap)
+
+
 def _entries(model: GgufModel) -> list[_Entry]:
-    family, shape, source = model.family, model.shape, model.source
-
-    def plain(gguf_name: str, name: str) -> _Entry:
-        return _Entry(gguf_name, source.shape(name), lambda: source.tensor(name).float())
-
-    def rotary(gguf_name: str, name: str, heads: int) -> _Entry:
-        return _Entry(gguf_name, source.shape(name), lambda: permute_rotary(source.tensor(name).float(), heads))
-
-    entries = [plain("token_embd.weight", family.embedding), plain("output_norm.weight", family.final_norm)]
+    family, shape = model.family, model.shape
+    entries = [
+        _plain(model, "token_embd.weight", family.embedding),
+        _norm(model, "output_norm.weight", family.final_norm),
+    ]
     if not shape.tied:
-        entries.append(plain("output.weight", family.head))
+        entries.append(_plain(model, "output.weight", family.head))
     if model.rope_factors is not None:
         factors = model.rope_factors
         entries.append(_Entry("rope_freqs.weight", tuple(factors.shape), lambda: factors))
+    stored = frozenset(model.source.names())
     for layer in range(shape.layers):
         names, block = family.layer_names(layer), f"blk.{layer}"
+        entries += _attention(model, names, block)
         entries += [
-            plain(f"{block}.attn_norm.weight", names.attention_norm),
-            rotary(f"{block}.attn_q.weight", names.q, shape.heads),
-            rotary(f"{block}.attn_k.weight", names.k, shape.kv_heads),
-            plain(f"{block}.attn_v.weight", names.v),
-            plain(f"{block}.attn_output.weight", names.o),
-            plain(f"{block}.ffn_norm.weight", names.ffn_norm),
-            plain(f"{block}.ffn_gate.weight", names.gate),
-            plain(f"{block}.ffn_up.weight", names.up),
-            plain(f"{block}.ffn_down.weight", names.down),
+            _norm(model, f"{block}.ffn_norm.weight", names.ffn_norm),
+            _plain(model, f"{block}.ffn_gate.weight", names.gate),
+            _plain(model, f"{block}.ffn_up.weight", names.up),
+            _plain(model, f"{block}.ffn_down.weight", names.down),
         ]
+        if names.ffn_post_norm is not None:
+            entries.append(_norm(model, f"{block}.post_ffw_norm.weight", names.ffn_post_norm))
+        if names.down_bias in stored:
+            if not family.carries_down_bias:
+                raise FamilyError(
+                    f"{names.down_bias} has no place in a {model.layout.architecture} file; leave biases out"
+                )
+            entries.append(_plain(model, f"{block}.ffn_down.bias", names.down_bias))
     return entries
 
 
+def _attention(model: GgufModel, names: LayerNames, block: str) -> list[_Entry]:
+    """Norms, matrices and biases of one layer's attention."""
+    shape = model.shape
+    entries = [_norm(model, f"{block}.attn_norm.weight", names.attention_norm)]
+    if model.layout.fused_attention:
+        entries.append(_fused(model, f"{block}.attn_qkv.weight", (names.q, names.k, names.v)))
+    else:
+        entries += [
+            _rotary(model, f"{block}.attn_q.weight", names.q, shape.heads),
+            _rotary(model, f"{block}.attn_k.weight", names.k, shape.kv_heads),
+            _plain(model, f"{block}.attn_v.weight", names.v),
+        ]
+    entries.append(_plain(model, f"{block}.attn_output.weight", names.o))
+    if names.q_bias is not None and names.k_bias is not None and names.v_bias is not None:
+        entries += [
+            _rotary(model, f"{block}.attn_q.bias", names.q_bias, shape.heads),
+            _rotary(model, f"{block}.attn_k.bias", names.k_bias, shape.kv_heads),
+            _plain(model, f"{block}.attn_v.bias", names.v_bias),
+        ]
+    optional = {
+        "attn_q_norm": names.q_norm,
+        "attn_k_norm": names.k_norm,
+        "post_attention_norm": names.attention_post_norm,
+    }
+    return entries + [_norm(model, f"{block}.{part}.weight", name) for part, name in optional.items() if name]
+
+
+def _plain(model: GgufModel, gguf_name: str, name: str) -> _Entry:
+    return _Entry(gguf_name, model.source.shape(name), lambda: model.source.tensor(name))
+
+
+def _norm(model: GgufModel, gguf_name: str, name: str) -> _Entry:
+    # llama.cpp multiplies by the weight: Gemma's 1 is added here.
+    offset = model.shape.norm_offset
+    return _Entry(gguf_name, model.source.shape(name), lambda: offset + model.source.tensor(name).float())
+
+
+def _rotary(model: GgufModel, gguf_name: str, name: str, heads: int) -> _Entry:
+    if not model.layout.adjacent_rotary:
+        return _plain(model, gguf_name, name)
+    return _Entry(gguf_name, model.source.shape(name), lambda: permute_rotary(model.source.tensor(name), heads))
+
+
+def _fused(model: GgufModel, gguf_name: str, names: Sequence[str]) -> _Entry:
+    shapes = [model.source.shape(name) for name in names]
+    rows = sum(shape[0] for shape in shapes)
+    return _Entry(gguf_name, (rows, shapes[0][1]), lambda: torch.cat([model.source.tensor(name) for name in names]))
+
+
 def permute_rotary(weight: torch.Tensor, heads: int) -> torch.Tensor:
-    """Rows of Q or K, (heads · head_dim, hidden), from pairs (i, i + head_dim / 2) to llama.cpp's neighbours."""
-    rows, columns = weight.shape
-    return weight.view(heads, 2, rows // heads // 2, columns).transpose(1, 2).reshape(rows, columns)
+    """Rows of Q or K, (heads · head_dim, …), from pairs (i, i + head_dim / 2) to llama.cpp's neighbours."""
+    rows = weight.shape[0]
+    halves = weight.view(heads, 2, rows // heads // 2, *weight.shape[1:])
+    return halves.transpose(1, 2).reshape(weight.shape)
 
 
 def _stored_type(entry: _Entry, wanted: gguf.GGMLQuantizationType) -> gguf.GGMLQuantizationType:
@@ -162,16 +241,22 @@ def _describe(writer: gguf.GGUFWriter, entry: _Entry, wanted: gguf.GGMLQuantizat
 
 
 def _encode(entry: _Entry, kind: gguf.GGMLQuantizationType) -> npt.NDArray[Any]:
-    tensor = entry.read().contiguous()
-    if kind == gguf.GGMLQuantizationType.BF16:
-        return tensor.to(torch.bfloat16).view(torch.int16).numpy()
-    if kind == gguf.GGMLQuantizationType.F16:
-        if float(tensor.abs().max()) > F16_LIMIT:
+    """The tensor in its type in the file, a part at a time: float32 copies of a whole embedding would be gigabytes."""
+    target = {
+        gguf.GGMLQuantizationType.BF16: torch.bfloat16,
+        gguf.GGMLQuantizationType.F16: torch.float16,
+        gguf.GGMLQuantizationType.F32: torch.float32,
+    }[kind]
+    tensor = entry.read().contiguous().flatten()
+    encoded = torch.empty(tensor.shape, dtype=target)
+    for part, place in zip(tensor.split(ENCODED_ELEMENTS), encoded.split(ENCODED_ELEMENTS), strict=True):
+        if target is torch.float16 and float(part.abs().max()) > F16_LIMIT:
             raise CheckpointError(
                 f"{entry.name} holds values beyond float16's {F16_LIMIT:.0f}; this model cannot be exported"
             )
-        return tensor.to(torch.float16).numpy()
-    return tensor.numpy()
+        place.copy_(part)
+    shaped = encoded.view(entry.shape)
+    return (shaped.view(torch.int16) if target is torch.bfloat16 else shaped).numpy()
 
 
 def quantized_bytes(header: int, model: GgufModel, bytes_of: Callable[[str, Sequence[int]], int]) -> int:

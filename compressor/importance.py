@@ -6,25 +6,32 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from compressor.export_hf import ffn_widths
 from compressor.layers import (
     LayerWeights,
     ModelView,
+    add_attention,
     add_ffn,
+    attention_input,
     embed,
     ffn_inner,
     ffn_input,
     ffn_output,
     mix_heads,
-    rms_norm,
 )
 from compressor.rows import Batch, count_tokens
 from compressor.walk import Advance, layers_from
 
 Importance = dict[str, npt.NDArray[np.float32]]
+_SEPARATE = (("attn_k", "attn_q"), ("attn_v", "attn_q"), ("ffn_up", "ffn_gate"))
+_FUSED = (("ffn_up", "ffn_gate"),)
+"""Matrices that read the same input as another."""
 
 
 def importance(model: ModelView, batches: Sequence[Batch], advance: Advance = lambda: None) -> Importance:
     """GGUF tensor name to the mean square of each input column, float32 (columns,). The head is left to llama.cpp."""
+    widths = ffn_widths(model.source, model.family, model.shape)
+    fused = model.family.gguf_layout(equal_widths=len(set(widths)) == 1).fused_attention
     hidden = embed(model, batches)
     tokens = count_tokens(batches)
     found: Importance = {}
@@ -32,8 +39,12 @@ def importance(model: ModelView, batches: Sequence[Batch], advance: Advance = la
         sums: dict[str, torch.Tensor] = {}
         for index, batch in enumerate(batches):
             hidden[index] = _through_layer(model, weights, hidden[index], batch, sums)
+        for name, same in _FUSED if fused else _SEPARATE:
+            sums[name] = sums[same]
+        if fused:
+            sums["attn_qkv"] = sums.pop("attn_q")
         for name, total in sums.items():
-            found[f"blk.{layer}.{name}.weight"] = (total / tokens).float().numpy()
+            found[f"blk.{layer}.{name}.weight"] = (total / tokens).float().cpu().numpy()
         advance()
     return found
 
@@ -42,14 +53,12 @@ def _through_layer(
     model: ModelView, weights: LayerWeights, hidden: torch.Tensor, batch: Batch, sums: dict[str, torch.Tensor]
 ) -> torch.Tensor:
     """One batch through one layer; inputs at text positions are squared and added to `sums`."""
-    normed = rms_norm(hidden, weights.attention_norm, model.shape.norm_eps)
+    normed = attention_input(model, weights, hidden)
     mixed = mix_heads(model, weights, normed)
-    attended = hidden + mixed @ weights.o.T
+    attended = add_attention(model, weights, hidden, mixed)
     x = ffn_input(model, weights, attended, batch.valid)
     h = ffn_inner(model, weights, x)
     inputs = {"attn_q": normed[batch.valid], "attn_output": mixed[batch.valid], "ffn_gate": x, "ffn_down": h}
     for name, rows in inputs.items():
         sums[name] = sums.get(name, 0) + rows.square().sum(0, dtype=torch.float64)
-    for name, same in (("attn_k", "attn_q"), ("attn_v", "attn_q"), ("ffn_up", "ffn_gate")):
-        sums[name] = sums[same]
     return add_ffn(model, weights, attended, batch.valid, ffn_output(weights, h))

@@ -4,9 +4,23 @@ from typing import Any
 
 from compressor.errors import FamilyError
 from compressor.families.contract import Family
+from compressor.families.gemma import GemmaFamily
+from compressor.families.gemma2 import Gemma2Family
+from compressor.families.gemma3 import Gemma3Family
 from compressor.families.llama import LlamaFamily
+from compressor.families.mistral import MistralFamily
+from compressor.families.qwen2 import Qwen2Family
+from compressor.families.qwen3 import Qwen3Family
 
-FAMILIES: tuple[Family, ...] = (LlamaFamily(),)
+FAMILIES: tuple[Family, ...] = (
+    LlamaFamily(),
+    MistralFamily(),
+    Qwen2Family(),
+    Qwen3Family(),
+    GemmaFamily(),
+    Gemma2Family(),
+    Gemma3Family(),
+)
 
 
 def find_family(config: dict[str, Any]) -> Family:

@@ -228,17 +228,6 @@ def test_a_report_never_outlives_its_files(tiny_folder: Path, run: Path, tmp_pat
     assert not (run / "report").exists()
 
 
-@pytest.mark.parametrize("stage", ["05-reconstruct", "07-export"])
-def test_a_killed_run_ends_with_the_same_files(stage: str, tiny_folder: Path, finished: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    process = start(tiny_folder, tmp_path, out)
-    wait_for((out / "stages" / stage / "key").is_file, process)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    compress(tiny_folder, tmp_path, out)
-    assert hashes(out) == hashes(finished)
-
-
 def test_a_folder_in_use_is_refused(tiny_folder: Path, run: Path, tmp_path: Path) -> None:
     with (run / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -297,19 +286,11 @@ def test_text_that_is_missing_fails_before_any_stage(tiny_folder: Path, tmp_path
 def test_an_unsupported_model_is_refused_before_the_run_folder_is_made(tmp_path: Path) -> None:
     make_model(tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text("utf-8"))
-    config["architectures"] = ["GemmaForCausalLM"]
+    config["architectures"] = ["Phi3ForCausalLM"]
     (tmp_path / "model" / "config.json").write_text(json.dumps(config), "utf-8")
-    with pytest.raises(FamilyError, match="GemmaForCausalLM"):
+    with pytest.raises(FamilyError, match="Phi3ForCausalLM"):
         compress(tmp_path / "model", tmp_path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_full_disk_is_one_line_and_the_next_run_continues(tiny_folder: Path, finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no space left while writing"), file_size_limit(60_000):
-        compress(tiny_folder, tmp_path, tmp_path / "run")
-    assert not list((tmp_path / "run").glob("**/*.partial"))
-    compress(tiny_folder, tmp_path, tmp_path / "run")
-    assert hashes(tmp_path / "run") == hashes(finished)
 
 
 def test_a_wrong_type_in_the_quantized_file_is_an_error(finished: Path) -> None:
