@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -26,6 +27,19 @@ class TextScore:
     scored_tokens: int
     llama_cpp_chunk: float | None
     """None where the text is shorter than one window."""
+
+
+class TokenModel(Protocol):
+    """What perplexity needs of a model."""
+
+    start: list[int]
+    """BOS, where the model has one."""
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of plain text without BOS."""
+
+    def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
+        """−ln p of tokens `first` (at least 1) to the last, each given all before it."""
 
 
 @dataclass
@@ -64,36 +78,51 @@ def score_text(
             flash_attention=flash_attention,
         ) as context,
     ):
-        start = [model.bos] if model.bos is not None else []
-        stride = _Sum()
-        for document in documents:
-            ids = start + model.tokenize(document, add_bos=False, parse_special=False)
-            _score_strided(context, ids, window, stride)
-            advance()
-        chunk = _score_chunks(
-            context, start, model.tokenize("\n\n".join(documents), add_bos=False, parse_special=False), window
-        )
+        return score_documents(_GgufTokens(model, context), documents, window, advance)
+
+
+def score_documents(
+    model: TokenModel, documents: Sequence[str], window: int, advance: Advance = lambda: None
+) -> TextScore:
+    """Score `documents` on any model with windows of `window` tokens; `advance` is called once a document."""
+    stride = _Sum()
+    for document in documents:
+        _score_strided(model, [*model.start, *model.tokenize(document)], window, stride)
+        advance()
+    chunk = _score_chunks(model, model.tokenize("\n\n".join(documents)), window)
     size = sum(len(document.encode()) for document in documents)
     bits = stride.nats / math.log(2) / size
     return TextScore(stride.perplexity(), bits, stride.tokens, chunk.perplexity() if chunk.tokens else None)
 
 
-def _score_strided(context: Context, ids: Sequence[int], window: int, total: _Sum) -> None:
+class _GgufTokens:
+    def __init__(self, model: Model, context: Context) -> None:
+        self._model, self._context = model, context
+        self.start = [] if model.bos is None else [model.bos]
+
+    def tokenize(self, text: str) -> list[int]:
+        return self._model.tokenize(text, add_bos=False, parse_special=False)
+
+    def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
+        return token_nats(self._context, ids, first)
+
+
+def _score_strided(model: TokenModel, ids: Sequence[int], window: int, total: _Sum) -> None:
     scored_to = 1
     for begin in range(0, len(ids), window // 2):
         end = min(begin + window, len(ids))
         if end <= scored_to:
             break
-        total.add(token_nats(context, ids[begin:end], scored_to - begin))
+        total.add(model.token_nats(ids[begin:end], scored_to - begin))
         scored_to = end
 
 
-def _score_chunks(context: Context, start: Sequence[int], ids: Sequence[int], window: int) -> _Sum:
+def _score_chunks(model: TokenModel, ids: Sequence[int], window: int) -> _Sum:
     total = _Sum()
-    text = [*start, *ids]
+    text = [*model.start, *ids]
     for begin in range(0, len(text) - window + 1, window):
-        chunk = [*start, *text[begin + len(start) : begin + window]]
-        total.add(token_nats(context, chunk, window // 2 + 1))
+        chunk = [*model.start, *text[begin + len(model.start) : begin + window]]
+        total.add(model.token_nats(chunk, window // 2 + 1))
     return total
 
 

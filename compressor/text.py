@@ -1,4 +1,4 @@
-"""Text sources: the packaged starter notes, a corpus under --data, or a JSONL file; and the split into documents.
+"""Text sources: the packaged starter notes, a corpus under --data, or a file; and the split into documents.
 
 Documents are split by a hash of their id, so the tuning part stays the same whatever order or seed the samples have.
 """
@@ -16,6 +16,7 @@ from models.starter import split_notes
 
 CORPORA = ("anatomy", "medical_meadow", "medquad", "nursing", "trials")
 TUNING_SHARE = 0.1
+PLAIN_SUFFIXES = (".txt", ".md")
 Split = Literal["train", "valid"]
 Item = TypeVar("Item")
 
@@ -32,15 +33,15 @@ class Document:
 def read_source(source: str, data: Path | None, split: Split) -> list[Document]:
     """All documents of a source. Raises TextError naming the file and line that cannot be used.
 
-    `starter` and the corpora have a train and a valid part; a JSONL file is one part and is used whole.
+    `starter` and the corpora have a train and a valid part; a file is one part and is used whole.
     """
     if source == "starter":
         return [Document(note.id, note.text) for note in split_notes()[0 if split == "train" else 1]]
     if source in CORPORA:
         if data is None:
             raise TextError(f"text {source} needs its folder: give --data DIR or set BEDSIDE_DATA")
-        return read_jsonl(data / source / f"{split}.jsonl.gz")
-    return read_jsonl(Path(source))
+        return read_file(data / source / f"{split}.jsonl.gz")
+    return read_file(Path(source))
 
 
 def resolve_file(source: str, data: Path | None, split: Split) -> Path | None:
@@ -50,14 +51,31 @@ def resolve_file(source: str, data: Path | None, split: Split) -> Path | None:
     return data / source / f"{split}.jsonl.gz" if source in CORPORA and data is not None else Path(source)
 
 
-def read_jsonl(path: Path) -> list[Document]:
-    """Documents of a JSONL file, gzipped if it ends in .gz. Raises TextError."""
+def read_file(path: Path) -> list[Document]:
+    """Documents of a file: a .txt or .md file is one, a JSONL file (gzipped if it ends in .gz) one a line. Raises TextError."""
     if not path.is_file():
-        raise TextError(f"text {path} is missing; give starter, one of {', '.join(CORPORA)}, or a JSONL file")
-    documents = [_document(path, number, line) for number, line in _lines(path) if line.strip()]
+        raise TextError(f"text {path} is missing; give starter, one of {', '.join(CORPORA)}, a JSONL or a text file")
+    if path.suffix in PLAIN_SUFFIXES:
+        documents = [Document(path.name, text)] if (text := "".join(line for _, line in _lines(path))).strip() else []
+    else:
+        documents = [_document(path, number, row) for number, row in read_objects(path)]
     if not documents:
-        raise TextError(f"text {path} is empty; give a JSONL file with one object a line")
+        raise TextError(f"text {path} is empty; give a text file, or a JSONL file with one object a line")
     return documents
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    """Line number and object of each line of a JSONL file that is not empty. Raises TextError."""
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise TextError(f"text {path} line {number} is not JSON ({error}); correct it") from error
+        if not isinstance(row, dict):
+            raise TextError(f"text {path} line {number} is not a JSON object; correct it")
+        yield number, row
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -76,23 +94,18 @@ def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def _document(path: Path, number: int, line: str) -> Document:
-    where = f"text {path} line {number}"
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise TextError(f"{where} is not JSON ({error}); correct it") from error
-    if not isinstance(row, dict):
-        raise TextError(f"{where} is not a JSON object; correct it")
+def _document(path: Path, number: int, row: dict[str, object]) -> Document:
     identity = str(row.get("doc", row.get("id", number)))
     if _texts(row, "question", "answer"):
-        return Document(identity, row["answer"], row["question"])
+        return Document(identity, str(row["answer"]), str(row["question"]))
     if _texts(row, "instruction", "output"):
-        question = "\n".join(part for part in (row["instruction"], str(row.get("input") or "")) if part)
-        return Document(identity, row["output"], question)
+        question = "\n".join(part for part in (str(row["instruction"]), str(row.get("input") or "")) if part)
+        return Document(identity, str(row["output"]), question)
     if _texts(row, "text"):
-        return Document(identity, row["text"])
-    raise TextError(f"{where} has no text; give text, question and answer, or instruction, input and output")
+        return Document(identity, str(row["text"]))
+    raise TextError(
+        f"text {path} line {number} has no text; give text, question and answer, or instruction, input and output"
+    )
 
 
 def _texts(row: dict[str, object], *keys: str) -> bool:

@@ -74,6 +74,18 @@ class ChatTokenizer:
         ids = list(self._tokenizer(rendered, add_special_tokens=False).input_ids)
         return ids if ids[:1] == self._start() else [*self._start(), *ids]
 
+    def prompt(self, messages: Messages) -> list[int]:
+        """Ids of a conversation up to the assistant's first token. Raises TemplateError without a template."""
+        if not self.has_template:
+            raise TemplateError("the model has no chat template; use its chat version")
+        rendered = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        ids = list(self._tokenizer(rendered, add_special_tokens=False).input_ids)
+        return ids if ids[:1] == self._start() else [*self._start(), *ids]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids, special tokens left out."""
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
     def windows(self, document: Document, length: int) -> list[list[int]]:
         """Rows of at most `length` ids: a question with the start of its answer, or plain text cut into windows."""
         if document.question is not None and self.has_template:

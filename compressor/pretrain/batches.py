@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from compressor.examples.corpora import Section
+from compressor.examples.grounded import Example, ExampleBuilder
 from compressor.pretrain.config import PretrainConfig
 from compressor.pretrain.copying import copy_window, repeat_window
-from compressor.pretrain.corpora import Section
-from compressor.pretrain.grounded import Example, ExampleBuilder
 from compressor.pretrain.tokenizer import BEGIN, END
 
 TEXT, PROMPT, ANSWER, COPY = 1, 2, 3, 4

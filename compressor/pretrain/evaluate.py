@@ -9,10 +9,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
+from compressor.examples.corpora import CORPORA, Section, read_sections
+from compressor.examples.grounded import Example
+from compressor.examples.scores import Answer, GroundedScores, evaluation_examples, is_good, score
 from compressor.pretrain.batches import render_chat
-from compressor.pretrain.corpora import CORPORA, Section, read_sections
-from compressor.pretrain.grounded import Example
-from compressor.pretrain.scores import Answer, GroundedScores, evaluation_examples, is_good, score
 from compressor.pretrain.tokenizer import BEGIN, END
 
 _WINDOW = 512

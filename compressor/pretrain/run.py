@@ -8,13 +8,13 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 import models
+from compressor.examples.corpora import CORPORA, Section, read_sections
+from compressor.examples.grounded import ExampleBuilder
 from compressor.job import open_job
 from compressor.pipeline import run_job
 from compressor.pretrain.batches import BatchBuilder, encode_sections
 from compressor.pretrain.config import PretrainConfig
-from compressor.pretrain.corpora import CORPORA, Section, read_sections
 from compressor.pretrain.evaluate import evaluate
-from compressor.pretrain.grounded import ExampleBuilder
 from compressor.pretrain.loop import Trainer
 from compressor.pretrain.package import install, write_package
 from compressor.pretrain.tokenizer import save_tokenizer, train_tokenizer

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compressor.text import Document, read_jsonl, read_source, split_tuning
+from compressor.text import Document, read_file, read_source, split_tuning
 from models.errors import TextError
 
 
@@ -26,7 +26,7 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: bytes, says:
     path = tmp_path / "text.jsonl"
     path.write_bytes(content)
     with pytest.raises(TextError, match=says) as caught:
-        read_jsonl(path)
+        read_file(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -35,7 +35,7 @@ def test_a_truncated_gzip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"text": "a"}\n' * 1000)[:-20])
     with pytest.raises(TextError, match="cannot be read after line"):
-        read_jsonl(path)
+        read_file(path)
 
 
 def test_the_three_forms_of_rows(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_the_three_forms_of_rows(tmp_path: Path) -> None:
         '{"instruction": "Do", "input": "this", "output": "done", "doc": "d2"}\n',
         "utf-8",
     )
-    assert read_jsonl(path) == [
+    assert read_file(path) == [
         Document("1", "plain"),
         Document("d1", "A.", "Q?"),
         Document("d2", "done", "Do\nthis"),

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
+from compressor.examples.corpora import CORPORA, Section, read_sections
 from compressor.pretrain.config import PretrainConfig
-from compressor.pretrain.corpora import CORPORA, Section, read_sections
 from compressor.pretrain.tokenizer import train_tokenizer
 
 TINY = PretrainConfig(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
+from compressor.examples.corpora import CORPORA, Section, is_tuning, quotable, read_sections
+from compressor.examples.grounded import ExampleBuilder
 from compressor.pretrain.batches import ANSWER, BatchBuilder, encode_sections, render_chat
 from compressor.pretrain.copying import copy_window, repeat_window
-from compressor.pretrain.corpora import CORPORA, Section, is_tuning, quotable, read_sections
-from compressor.pretrain.grounded import ExampleBuilder
 from compressor.pretrain.tokenizer import SPECIAL_TOKENS, save_tokenizer
 from models.errors import TextError
 from models.grounding import NO_ANSWER

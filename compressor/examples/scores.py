@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from compressor.pretrain.corpora import Section
-from compressor.pretrain.grounded import Example, ExampleBuilder
+from compressor.examples.corpora import Section
+from compressor.examples.grounded import Example, ExampleBuilder
 from models.grounding import NO_ANSWER
 from models.sentences import split_sentences
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from compressor.pretrain.corpora import read_sections
-from compressor.pretrain.grounded import Example
-from compressor.pretrain.scores import Answer, evaluation_examples, score
+from compressor.examples.corpora import read_sections
+from compressor.examples.grounded import Example
+from compressor.examples.scores import Answer, evaluation_examples, score
 from models.grounding import NO_ANSWER, Passage
 
 GOLD = Passage("Maple fever", "Symptoms", "Maple fever begins with shivering at night.")

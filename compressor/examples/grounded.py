@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from compressor.pretrain.corpora import Section
-from compressor.pretrain.questions import joined_question, lookup_question, section_question
+from compressor.examples.corpora import Section
+from compressor.examples.questions import joined_question, lookup_question, section_question
 from models.grounding import NO_ANSWER, Passage, grounded_messages, quoted_answer
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z\-]{2,}")
