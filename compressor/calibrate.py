@@ -1,12 +1,14 @@
 """Calibration: sums per FFN neuron over all text positions, forward only, one layer in memory at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
 
-from compressor.families.contract import Family
+from compressor.device_memory import FittingBatches
+from compressor.distributed import ALONE, Group
+from compressor.errors import CheckpointError
 from compressor.layers import (
     LayerWeights,
     ModelView,
@@ -25,6 +27,9 @@ from compressor.walk import (
     pack_states,
     unpack_states,
 )
+
+POSITIONS_AT_ONCE = 1024
+"""Text positions counted together: a dozen float32 and float64 tensors of (positions, ffn) exist at a time."""
 
 
 @dataclass
@@ -56,47 +61,80 @@ class Statistics:
 class _Counter:
     """Adds batches to one layer's sums; keeps ‖W_g[j]‖², W_g[j]·W_u[j] and ‖W_u[j]‖², all that ‖∂h_j/∂x‖² needs."""
 
-    def __init__(self, family: Family, weights: LayerWeights) -> None:
-        self.sums = NeuronSums.zeros(weights.gate.shape[0])
-        self._family = family
+    def __init__(self, model: ModelView, weights: LayerWeights) -> None:
+        self.sums = torch.zeros((len(fields(NeuronSums)), weights.gate.shape[0]), dtype=torch.float64)
+        self._model, self._weights = model, weights
         self._gate = weights.gate.square().sum(1)
         self._cross = (weights.gate * weights.up).sum(1)
         self._up = weights.up.square().sum(1)
 
-    def add(self, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-        """Count positions, gate and up each (tokens, ffn), and return h of the same shape."""
-        phi, slope = self._family.activation(gate), self._family.activation_slope(gate)
+    def step(self, states: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """One batch through the layer, its positions counted once the whole of it has passed."""
+        attended = attend(self._model, self._weights, states)
+        normed = ffn_input(self._model, self._weights, attended, batch.valid)
+        found = torch.zeros(self.sums.shape, dtype=torch.float64, device=states.device)
+        output = torch.cat([self._count(piece, found) for piece in normed.split(POSITIONS_AT_ONCE)])
+        result = add_ffn(self._model, self._weights, attended, batch.valid, output)
+        self.sums += found.cpu()
+        return result
+
+    def _count(self, normed: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+        """Positions (tokens, hidden) added to `found`; returns what down gives for them, (tokens, hidden)."""
+        family = self._model.family
+        gate, up = normed @ self._weights.gate.T, normed @ self._weights.up.T
+        phi, slope = family.activation(gate), family.activation_slope(gate)
         # ∂h_j/∂x = u_j φ'(g_j) W_g[j] + φ(g_j) W_u[j]
         h, steep = phi * up, slope * up
         jacobian = steep.square() * self._gate + 2 * steep * phi * self._cross + phi.square() * self._up
-        self.sums.h_squared += h.square().sum(0, dtype=torch.float64)
-        self.sums.h_absolute += h.abs().sum(0, dtype=torch.float64)
-        self.sums.h += h.sum(0, dtype=torch.float64)
-        self.sums.slope_squared += slope.square().sum(0, dtype=torch.float64)
-        self.sums.jacobian_squared += jacobian.sum(0, dtype=torch.float64)
-        return h
+        counted = (h.square(), h.abs(), h, slope.square(), jacobian)
+        for index, values in enumerate(counted):
+            found[index] += values.sum(0, dtype=torch.float64)
+        return ffn_output(self._weights, h)
 
 
 def calibrate(
-    model: ModelView, batches: Sequence[Batch], state: StreamCheckpoint, advance: Advance = lambda: None
+    model: ModelView,
+    batches: Sequence[Batch],
+    state: StreamCheckpoint,
+    advance: Advance = lambda: None,
+    *,
+    group: Group = ALONE,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Statistics:
-    """Walk the model once and sum. An interrupted walk continues from `state`; `advance` is called once a layer."""
-    first, saved = state.load()
-    hidden = unpack_states("hidden", saved) if first else embed(model, batches)
+    """Walk the model once and sum. An interrupted walk continues from `state`; `advance` is called once a layer.
+
+    In a group every process passes the same batches, takes its share and returns the same statistics; the leader alone
+    uses `state`. `say` hears of batches made smaller for want of device memory. Raises CheckpointError naming the layer
+    whose activations are not finite, MemoryShortError, StorageError.
+    """
+    first, saved = group.announce(state.load() if group.leads else None)
+    own = group.share(batches)
+    hidden = [states.to(model.device) for states in group.share(unpack_states("hidden", saved))]
+    if not first:
+        hidden = embed(model, own)
     done = [_unpack_sums(saved, layer) for layer in range(first)]
     for _ in range(first):
         advance()
+    fitting = FittingBatches(say)
     for layer, weights in layers_from(model, first):
-        counter = _Counter(model.family, weights)
-        for index, batch in enumerate(batches):
-            attended = attend(model, weights, hidden[index])
-            normed = ffn_input(model, weights, attended, batch.valid)
-            h = counter.add(normed @ weights.gate.T, normed @ weights.up.T)
-            hidden[index] = add_ffn(model, weights, attended, batch.valid, ffn_output(weights, h))
-        done.append(counter.sums)
-        state.save_if_due(layer + 1, lambda: {**pack_states("hidden", hidden), **_pack_sums(done)})
+        counter = _Counter(model, weights)
+        for index, batch in enumerate(own):
+            hidden[index] = fitting.run(counter.step, hidden[index], batch)
+        done.append(_finite(group.add_up(counter.sums), layer))
+        if group.announce(state.due() if group.leads else None):
+            everything = group.gather([states.cpu() for states in hidden])
+            if group.leads:
+                state.save(layer + 1, {**pack_states("hidden", everything), **_pack_sums(done)})
         advance()
     return Statistics(tuple(done), count_tokens(batches))
+
+
+def _finite(sums: torch.Tensor, layer: int) -> NeuronSums:
+    if not bool(torch.isfinite(sums).all()):
+        raise CheckpointError(
+            f"layer {layer} gives activations that are NaN or infinite on the calibration text; fetch the checkpoint again"
+        )
+    return NeuronSums(*sums.unbind())
 
 
 def save_statistics(path: Path, statistics: Statistics) -> None:

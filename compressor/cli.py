@@ -1,9 +1,17 @@
-"""`bedside compress` and `bedside report`; what is heavy is imported when a command runs."""
+"""`bedside compress`, `bedside compare` and `bedside report`; what is heavy is imported when a command runs."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Device(str, Enum):
+    """What `--device` takes."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
 
 
 def compress(
@@ -17,12 +25,17 @@ def compress(
         Path | None,
         typer.Option(envvar="BEDSIDE_DATA", help="Folder of the corpora that a recipe may name.", file_okay=False),
     ] = None,
+    device: Annotated[
+        Device | None,
+        typer.Option(help="Where the layers run. The default is cuda where there is a GPU, else cpu."),
+    ] = None,
 ) -> None:
     """Compress MODEL to a Q4_0 GGUF file by a recipe, and report what was kept."""
     from rich.console import Console
 
+    from compressor.distributed import joined
     from compressor.job import open_job
-    from compressor.pipeline import run_job
+    from compressor.pipeline import assist_job, run_job
     from compressor.progress import bars
     from compressor.recipe.load import load_recipe
     from compressor.report.tables import build_report, print_table
@@ -31,13 +44,71 @@ def compress(
     loaded = load_recipe(recipe)
     folder = resolve_checkpoint(model)
     try:
-        with bars() as reporter:
-            manifest = run_job(open_job(model, folder, loaded, out=out, data=data, reporter=reporter))
+        with joined(device and device.value) as group, bars(shown=group.leads) as reporter:
+            job = open_job(model, folder, loaded, out=out, data=data, reporter=reporter, group=group)
+            if not group.leads:
+                assist_job(job)
+                return
+            manifest = run_job(job)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command to continue", err=True)
         raise typer.Exit(130) from None
     print_table(build_report(out, manifest), Console())
     typer.echo(f"report: {out / 'report' / 'report.md'}", err=True)
+
+
+def compare(
+    model: Annotated[str, typer.Argument(help="Catalogue id, local Hugging Face folder, or Hub id.")],
+    recipe: Annotated[str, typer.Option(help="Recipe name or TOML file: text, widths, ridge, held-out text.")],
+    out: Annotated[Path, typer.Option(help="Folder: new, empty, or one to continue.", file_okay=False)],
+    data: Annotated[
+        Path | None,
+        typer.Option(envvar="BEDSIDE_DATA", help="Folder of the corpora that a recipe may name.", file_okay=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Calibration samples to draw; 3 give the spread.")] = 3,
+    shares: Annotated[str, typer.Option(help="Shares of FFN neurons to remove, with commas.")] = "0.3,0.5,0.67",
+    documents: Annotated[int, typer.Option(min=2, help="Held-out documents of each text.")] = 60,
+    sweep: Annotated[bool, typer.Option(help="Also measure the best method at 10 to 90%.")] = True,
+) -> None:
+    """Measure all criteria side by side on one calibration sample, and print where ours stands."""
+    from rich.console import Console
+
+    from compressor.compare.grid import Plan
+    from compressor.compare.output import write_comparison
+    from compressor.compare.run import run_comparison
+    from compressor.compare.tables import print_summary
+    from compressor.job import open_job
+    from compressor.progress import bars
+    from compressor.recipe.load import load_recipe
+    from models.resolve import resolve_checkpoint
+
+    plan = Plan(parse_shares(shares), tuple(range(seeds)), sweep=sweep)
+    loaded = load_recipe(recipe)
+    folder = resolve_checkpoint(model)
+    try:
+        with bars() as reporter:
+            comparison = run_comparison(
+                open_job(model, folder, loaded, out=out, data=data, reporter=reporter), plan, documents
+            )
+    except KeyboardInterrupt:
+        typer.echo("interrupted; run the same command to continue", err=True)
+        raise typer.Exit(130) from None
+    print_summary(write_comparison(comparison, plan), Console())
+    typer.echo(f"tables and figures: {out / 'report'}", err=True)
+    if comparison.failed:
+        typer.echo(f"{len(comparison.failed)} cells failed; their reasons are in {out / 'cells'}", err=True)
+        raise typer.Exit(1)
+
+
+def parse_shares(text: str) -> tuple[float, ...]:
+    """`0.3,0.5` as numbers between 0 and 1. Raises typer.BadParameter."""
+    try:
+        shares = tuple(sorted({float(part) for part in text.split(",")}))
+    except ValueError as error:
+        raise typer.BadParameter(f"--shares {text} is not numbers with commas, like 0.3,0.5,0.67") from error
+    if not all(0 < share < 1 for share in shares):
+        raise typer.BadParameter(f"--shares {text}: each must lie between 0 and 1, like 0.3,0.5,0.67")
+    return shares
 
 
 def report(run: Annotated[Path, typer.Argument(help="Run folder of `bedside compress`.")]) -> None:

@@ -6,6 +6,7 @@ BedsideError
 ├── FamilyError        the architecture or tokenizer of the model is not supported
 ├── RunError           the run folder is in use or damaged
 ├── MemoryShortError   a step needs more memory than is free
+├── DeviceError        the device asked for is not there
 ├── QuantizationError  the quantized file does not hold the types it should
 └── ModelFileError
     └── CheckpointError    a checkpoint is incomplete, damaged or holds values that are not finite
@@ -36,6 +37,10 @@ class QuantizationError(BedsideError):
 
 class MemoryShortError(BedsideError):
     """A step needs more memory than is free."""
+
+
+class DeviceError(BedsideError):
+    """The device asked for is not there."""
 
 
 class CheckpointError(ModelFileError):

@@ -4,8 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from compressor.checkpoint import Checkpoint, Overlay, TensorSource
+from compressor.distributed import ALONE, Group
+from compressor.errors import CheckpointError, FamilyError
 from compressor.export_gguf import GgufModel
 from compressor.export_hf import ffn_widths
 from compressor.families import find_family
@@ -36,6 +39,8 @@ class Job:
     tokenizer: ChatTokenizer
     vocabulary: Vocabulary
     reporter: Reporter
+    group: Group = ALONE
+    """This process among those that torchrun started, and its device."""
 
     def stage_folder(self, stage: str) -> Path:
         """`RUN/stages/NN-name`."""
@@ -43,7 +48,8 @@ class Job:
 
     def view(self, source: TensorSource) -> ModelView:
         """A model of this family over `source`, for the layer stream."""
-        return ModelView(source, self.family, self.shape, self.family.rope_frequencies(self.checkpoint.config))
+        frequencies = self.family.rope_frequencies(self.checkpoint.config)
+        return ModelView(source, self.family, self.shape, frequencies, self.group.device)
 
     def dense(self) -> ModelView:
         """The model as it came."""
@@ -84,14 +90,26 @@ class Job:
 
 
 def open_job(
-    name: str, folder: Path, recipe: tuple[str, Recipe], *, out: Path, data: Path | None, reporter: Reporter
+    name: str,
+    folder: Path,
+    recipe: tuple[str, Recipe],
+    *,
+    out: Path,
+    data: Path | None,
+    reporter: Reporter,
+    group: Group = ALONE,
 ) -> Job:
     """Open and check a checkpoint. Raises CheckpointError, FamilyError before any work starts."""
     checkpoint = Checkpoint(folder)
     family = find_family(checkpoint.config)
     shape = family.shape(checkpoint.config)
     checkpoint.weight_files()
+    _check_tensors(checkpoint, family, shape)
+    reason = family.allows_unequal_widths(checkpoint.config)
+    if reason is not None and recipe[1].mask.method != "uniform":
+        raise FamilyError(f'mask.method = "{recipe[1].mask.method}" makes layers of unequal width, but {reason}')
     tokenizer = ChatTokenizer(folder)
+    _check_start(checkpoint.config, tokenizer)
     return Job(
         name=file_name(folder.resolve().name if Path(name).is_dir() else name),
         recipe_name=file_name(recipe[0]),
@@ -104,7 +122,40 @@ def open_job(
         tokenizer=tokenizer,
         vocabulary=read_vocabulary(folder, shape.vocab, tokenizer),
         reporter=reporter,
+        group=group,
     )
+
+
+def _check_tensors(checkpoint: Checkpoint, family: Family, shape: ModelShape) -> None:
+    """Raises CheckpointError where a tensor that the config asks for is missing or has other sizes."""
+    head = {} if shape.tied else {family.head: (shape.vocab, shape.hidden)}
+    wanted: dict[str, tuple[int, ...]] = {family.embedding: (shape.vocab, shape.hidden), **head}
+    for layer in range(shape.layers):
+        names = family.layer_names(layer)
+        for part, name in vars(names).items():
+            if name is not None and part != "down_bias":
+                checkpoint.shape(name)
+        wanted |= {
+            names.q: (shape.heads * shape.head_dim, shape.hidden),
+            names.k: (shape.kv_heads * shape.head_dim, shape.hidden),
+            names.gate: (shape.ffn, shape.hidden),
+            names.down: (shape.hidden, shape.ffn),
+        }
+    for name, size in wanted.items():
+        if checkpoint.shape(name) != size:
+            raise CheckpointError(
+                f"{name} has shape {checkpoint.shape(name)} and config.json asks for {size}; fetch both again"
+            )
+
+
+def _check_start(config: dict[str, Any], tokenizer: ChatTokenizer) -> None:
+    """Raises FamilyError where model and tokenizer disagree on the first token: then ids mean other words."""
+    wanted = config.get("bos_token_id")
+    if isinstance(wanted, int) and tokenizer.bos is not None and tokenizer.bos != wanted:
+        raise FamilyError(
+            f"the tokenizer begins text with id {tokenizer.bos} and the model with {wanted}: it belongs to another model;"
+            " copy the model's own"
+        )
 
 
 def file_name(name: str) -> str:

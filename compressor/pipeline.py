@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from compressor.distributed import device_name
 from compressor.errors import RunError
 from compressor.job import Job
 from compressor.manifest import (
@@ -33,6 +34,8 @@ from models.disk import hash_file
 
 RECORD = "manifest.json"
 KEY = "key"
+NOTHING_LEFT = ""
+"""Announced in the place of a stage's name: the processes beside the leader may go."""
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -43,6 +46,7 @@ def run_job(job: Job) -> dict[str, Any]:
         write_json(job.out / RECORD, manifest)
         most_neurons(job)
         stages = plan(job)
+        shared = [stage.name for stage in stages if stage.assist is not None]
         inputs = {stage.name: dict(stage.inputs(job)) for stage in stages}
         earlier = [FileRecord("model", digest, 0, 0) for digest in manifest["model"]["files"].values()]
         for stage in stages:
@@ -50,8 +54,20 @@ def run_job(job: Job) -> dict[str, Any]:
             earlier += record.files
             manifest["stages"][stage.name] = asdict(record)
             write_json(job.out / RECORD, manifest)
+            if stage.name == shared[-1]:
+                job.group.announce(NOTHING_LEFT)
         write_report(job.out, manifest)
     return manifest
+
+
+def assist_job(job: Job) -> None:
+    """What the processes beside the leader do: their part of the stages that are shared, then no more. Writes nothing."""
+    with torch.inference_mode():
+        assists = {stage.name: stage.assist for stage in plan(job)}
+        while (name := job.group.announce("")) != NOTHING_LEFT:
+            assist = assists[name]
+            assert assist is not None
+            assist(job)
 
 
 def _refuse_another_run(job: Job, manifest: dict[str, Any]) -> None:
@@ -76,6 +92,8 @@ def _run_stage(job: Job, stage: Stage, inputs: dict[str, Any], earlier: list[Fil
         job.reporter.say(f"{stage.name}: finished before, kept")
         return finished
     _prepare(job.out, folder, key, finished)
+    if stage.assist is not None:
+        job.group.announce(stage.name)
     restart_peak_memory()
     started_s = time.monotonic()
     outcome = stage.run(job, folder)
@@ -114,6 +132,7 @@ def _describe(job: Job) -> dict[str, Any]:
         "model": {"name": job.name, "files": {path.name: hash_file(path) for path in files}},
         "recipe": {"name": job.recipe_name, "content": job.recipe.model_dump(mode="json")},
         "seed": job.recipe.calibrate.seed,
+        "device": device_name(job.group.device),
         "versions": versions(),
         "shape": asdict(job.shape),
         "stages": {},

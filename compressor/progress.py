@@ -28,6 +28,7 @@ class BarReporter:
 
     def step(self, label: str, total: int) -> Advance:
         """Start a bar of `total` steps; call the result once a step."""
+        self._progress.start()  # not before there is a bar: an early error would come after a blank line
         task = self._progress.add_task(label, total=total)
         return lambda: self._progress.advance(task)
 
@@ -37,8 +38,8 @@ class BarReporter:
 
 
 @contextmanager
-def bars() -> Iterator[BarReporter]:
-    """Bars while the block runs."""
+def bars(*, shown: bool = True) -> Iterator[BarReporter]:
+    """Bars while the block runs; nothing at all where they are not `shown`, as in all processes of a job but the first."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,5 +47,9 @@ def bars() -> Iterator[BarReporter]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True, quiet=not shown))
+    try:
         yield BarReporter(progress)
+    finally:
+        if progress.live.is_started:
+            progress.stop()

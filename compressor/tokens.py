@@ -1,7 +1,8 @@
 """Token rows from documents: chat template as in use, BOS kept, a fixed seed."""
 
+import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from compressor.errors import CheckpointError
+from compressor.errors import CheckpointError, FamilyError
 from compressor.grounded import Messages, grounded_examples
 from compressor.recipe.tables import Calibrate
 from compressor.storage import load_tensors, save_tensors
@@ -53,6 +54,15 @@ class ChatTokenizer:
         """The template's Jinja source."""
         template = self._tokenizer.chat_template
         return template if isinstance(template, str) or template is None else str(template["default"])
+
+    def definition(self) -> dict[str, Any]:
+        """tokenizer.json of the tokenizer as it runs: transformers may have rebuilt what the folder holds."""
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            kind = type(self._tokenizer).__name__
+            raise FamilyError(f"{kind} has no tokenizer.json form, and only such can be exported; choose another model")
+        content: dict[str, Any] = json.loads(backend.to_str())
+        return content
 
     @property
     def adds_bos(self) -> bool:
@@ -111,19 +121,54 @@ class ChatTokenizer:
 
 def build_rows(recipe: Calibrate, tokenizer: ChatTokenizer, data: Path | None) -> TokenRows:
     """Calibration and tuning rows from disjoint documents. Raises TextError, TemplateError."""
+    return merge_rows(rows_by_source(recipe, tokenizer, data))
+
+
+def rows_by_source(recipe: Calibrate, tokenizer: ChatTokenizer, data: Path | None) -> dict[str, TokenRows]:
+    """The rows of `build_rows` under the name of their text, those in the run-time format under `grounded`.
+
+    Several texts give exactly their shares of the calibration rows; one alone may fall short by half. Of tuning rows each
+    gives what it has, at most one for TUNING_PART. Raises TextError naming the text that is too short, with the numbers;
+    TemplateError.
+    """
     grounded = round(recipe.samples * recipe.grounded_share)
-    plain = recipe.samples - grounded
-    calibrate, tuning = _grounded_rows(recipe, tokenizer, grounded)
-    total = sum(recipe.text.values())
-    for source, share in sorted(recipe.text.items()):
+    parts = {"grounded": TokenRows(*_grounded_rows(recipe, tokenizer, grounded))} if grounded else {}
+    for source, wanted in share_out(recipe.samples - grounded, recipe.text).items():
         documents = read_source(source, data, "train")
-        parts = split_tuning(documents, (document.id for document in documents), source)
-        wanted = max(1, round(plain * share / total)) if plain else 0
-        calibrate += _plain_rows(tokenizer, parts[0], wanted, recipe)
-        tuning += _plain_rows(tokenizer, parts[1], -(-wanted // TUNING_PART), recipe)
-    if not calibrate or not tuning:
-        raise TextError("the recipe's text gives no calibration or no tuning row; name more text")
-    return TokenRows(calibrate, tuning)
+        calibrating, tuning = split_tuning(documents, (document.id for document in documents), source)
+        rows = _plain_rows(tokenizer, calibrating, wanted, recipe)
+        if len(rows) < (wanted if len(recipe.text) > 1 else wanted / 2):
+            raise TextError(
+                f"text {source} gives {len(rows)} rows of {SHORTEST_ROW_TOKENS} to {recipe.tokens_per_sample} tokens and its "
+                f"share of calibrate.samples is {wanted}; lower calibrate.samples or its share, or give more text"
+            )
+        parts[source] = TokenRows(rows, _plain_rows(tokenizer, tuning, -(-wanted // TUNING_PART), recipe))
+    if not any(part.tuning for part in parts.values()):
+        raise TextError("the documents kept for tuning give no row; name more text in calibrate.text")
+    return parts
+
+
+def merge_rows(parts: Mapping[str, TokenRows]) -> TokenRows:
+    """All rows, text after text."""
+    return TokenRows(
+        [row for part in parts.values() for row in part.calibrate],
+        [row for part in parts.values() for row in part.tuning],
+    )
+
+
+def share_out(rows: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Rows per text by largest remainder, in order of name: they add up to `rows`. Raises TextError where one gets none."""
+    if not rows:
+        return {}
+    exact = {source: rows * share / sum(shares.values()) for source, share in sorted(shares.items())}
+    counts = {source: int(count) for source, count in exact.items()}
+    by_remainder = sorted(exact, key=lambda source: counts[source] - exact[source])
+    for source in by_remainder[: rows - sum(counts.values())]:
+        counts[source] += 1
+    for source, count in counts.items():
+        if not count:
+            raise TextError(f"the share of text {source} in {rows} rows is none; raise it or calibrate.samples")
+    return counts
 
 
 def _grounded_rows(recipe: Calibrate, tokenizer: ChatTokenizer, count: int) -> tuple[list[list[int]], list[list[int]]]:
@@ -151,14 +196,15 @@ def _whole_first(rows: Sequence[list[int]], count: int, length: int) -> list[lis
 def _plain_rows(
     tokenizer: ChatTokenizer, documents: Sequence[Document], count: int, recipe: Calibrate
 ) -> list[list[int]]:
-    """At most `count` rows; a source that has fewer gives all it has."""
+    """At most `count` rows of at least SHORTEST_ROW_TOKENS tokens; documents that have fewer give all they have."""
     order = list(documents)
     random.Random(recipe.seed).shuffle(order)
     rows: list[list[int]] = []
     for document in order:
         if len(rows) >= count:
             break
-        rows += tokenizer.windows(document, recipe.tokens_per_sample)
+        windows = tokenizer.windows(document, recipe.tokens_per_sample)
+        rows += [row for row in windows if len(row) >= SHORTEST_ROW_TOKENS]
     return rows[:count]
 
 

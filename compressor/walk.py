@@ -27,12 +27,19 @@ class StreamCheckpoint:
         tensors, metadata = load_tensors(self._path)
         return int(metadata["next_layer"]), tensors
 
-    def save_if_due(self, next_layer: int, tensors: Callable[[], dict[str, torch.Tensor]]) -> None:
-        """Save when enough work would be lost otherwise: every layer of a small model is too often."""
-        if time.monotonic() - self._saved_at_s < self._every_s:
-            return
-        save_tensors(self._path, tensors(), {"next_layer": str(next_layer)})
+    def due(self) -> bool:
+        """Whether enough work would be lost otherwise: to save every layer of a small model is too often."""
+        return time.monotonic() - self._saved_at_s >= self._every_s
+
+    def save(self, next_layer: int, tensors: dict[str, torch.Tensor]) -> None:
+        """Replace what was saved. Raises StorageError."""
+        save_tensors(self._path, tensors, {"next_layer": str(next_layer)})
         self._saved_at_s = time.monotonic()
+
+    def save_if_due(self, next_layer: int, tensors: Callable[[], dict[str, torch.Tensor]]) -> None:
+        """`save` when it is due."""
+        if self.due():
+            self.save(next_layer, tensors())
 
     def remove(self) -> None:
         """Forget the state once the result is written."""

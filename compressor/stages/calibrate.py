@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from compressor.calibrate import calibrate, save_statistics
+from compressor.calibrate import Statistics, calibrate, save_statistics
+from compressor.distributed import device_name
 from compressor.job import Job
-from compressor.rows import count_tokens, make_batches
-from compressor.stages.contract import Outcome, text_digest
-from compressor.tokens import build_rows, save_rows
+from compressor.rows import make_batches
+from compressor.stages.contract import CALIBRATE, Outcome, text_digest
+from compressor.tokens import TokenRows, merge_rows, rows_by_source, save_rows
 from compressor.walk import StreamCheckpoint
 
 
@@ -19,13 +20,38 @@ def calibrate_inputs(job: Job) -> dict[str, Any]:
 
 
 def run_calibrate(job: Job, folder: Path) -> Outcome:
-    """Token rows and sums per neuron."""
-    rows = build_rows(job.recipe.calibrate, job.tokenizer, job.data)
-    batches = make_batches(rows.calibrate)
-    state = StreamCheckpoint(folder / "state.safetensors")
-    statistics = calibrate(job.dense(), batches, state, job.reporter.step("calibrate", job.shape.layers))
+    """Token rows and sums per neuron. Raises TextError, CheckpointError, MemoryShortError."""
+    parts = rows_by_source(job.recipe.calibrate, job.tokenizer, job.data)
+    rows = merge_rows(parts)
+    state = _state(job)
+    statistics = _sum(job, rows, state)
     save_statistics(folder / "stats.safetensors", statistics)
     save_rows(folder / "rows.safetensors", rows)
     state.remove()
-    facts = {"rows": len(rows.calibrate), "tokens": count_tokens(batches), "tuning_rows": len(rows.tuning)}
+    facts = {
+        "rows": len(rows.calibrate),
+        "tokens": statistics.tokens,
+        "tuning_rows": len(rows.tuning),
+        "text": {
+            source: {"rows": len(part.calibrate), "tokens": sum(map(len, part.calibrate))}
+            for source, part in parts.items()
+        },
+        "device": device_name(job.group.device),
+        "processes": job.group.size,
+    }
     return Outcome((folder / "stats.safetensors", folder / "rows.safetensors"), facts)
+
+
+def assist_calibrate(job: Job) -> None:
+    """Another process's share of the rows."""
+    _sum(job, merge_rows(rows_by_source(job.recipe.calibrate, job.tokenizer, job.data)), _state(job))
+
+
+def _state(job: Job) -> StreamCheckpoint:
+    return StreamCheckpoint(job.stage_folder(CALIBRATE) / "state.safetensors")
+
+
+def _sum(job: Job, rows: TokenRows, state: StreamCheckpoint) -> Statistics:
+    advance = job.reporter.step("calibrate", job.shape.layers)
+    batches = make_batches(rows.calibrate)
+    return calibrate(job.dense(), batches, state, advance, group=job.group, say=job.reporter.say)

@@ -31,6 +31,8 @@ class Stage:
     name: str
     inputs: Callable[[Job], Mapping[str, Any]]
     run: Callable[[Job, Path], Outcome]
+    assist: Callable[[Job], None] | None = None
+    """What the other processes of a group do while the leader runs the stage; they write nothing."""
 
 
 def text_digest(job: Job, source: str, split: Split) -> str:

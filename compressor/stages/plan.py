@@ -1,7 +1,7 @@
 """The stages that a recipe asks for, in order."""
 
 from compressor.job import Job
-from compressor.stages.calibrate import calibrate_inputs, run_calibrate
+from compressor.stages.calibrate import assist_calibrate, calibrate_inputs, run_calibrate
 from compressor.stages.contract import (
     CALIBRATE,
     EVALUATE,
@@ -26,7 +26,7 @@ def plan(job: Job) -> tuple[Stage, ...]:
     """The stages that this job's recipe asks for, in order."""
     recipe = job.recipe
     stages = (
-        Stage(CALIBRATE, calibrate_inputs, run_calibrate),
+        Stage(CALIBRATE, calibrate_inputs, run_calibrate, assist_calibrate),
         Stage(SALIENCY, saliency_inputs, run_saliency),
         Stage(MASK, lambda _: {"mask": recipe.mask.model_dump(), "budget": recipe.budget.model_dump()}, run_mask),
         Stage(PRUNE, lambda _: {}, run_prune),

@@ -21,6 +21,7 @@ RECIPE = """
 [calibrate]
 samples = {samples}
 tokens_per_sample = 64
+grounded_share = 0.9
 [mask]
 multiple = 32
 [budget]
