@@ -41,8 +41,20 @@ class Saliency(_Table):
         "wanda",
         "flap",
         "taylor",
+        "obs",
+        "obs-exact",
     ] = "saliency"
-    """`saliency` is the paper's; formulas and sources are in compressor/criteria. `random` draws with calibrate.seed."""
+    """`saliency` is the paper's; formulas and sources are in compressor/criteria. `random` draws with calibrate.seed.
+    `obs` and `obs-exact` choose during the reconstruction, on pruned inputs; `activation` then decides the widths."""
+    bias: bool = False
+    """FLAP's compensation, `flap` only: a bias of down for the mean of what the pruned neurons gave, where the family's
+    files can carry one."""
+
+    @model_validator(mode="after")
+    def _bias_is_flaps(self) -> "Saliency":
+        if self.bias and self.criterion != "flap":
+            raise ValueError(f"bias = true belongs to criterion flap, not {self.criterion}; set it to false")
+        return self
 
 
 class Mask(_Table):
@@ -100,12 +112,15 @@ class Budget(_Table):
 class Reconstruct(_Table):
     """Least squares on the kept columns of down; the table's absence leaves the stage out."""
 
-    target: Literal["dense", "own"] = "dense"
-    """`dense`: the dense model's residual stream after the layer. `own`: the layer's own unpruned output."""
+    target: Literal["dense", "own", "best"] = "dense"
+    """`dense`: the dense model's residual stream after the layer. `own`: the layer's own unpruned output. `best`: both are
+    done, and the one with the lower tuning loss stays."""
     ridge: Annotated[tuple[_Positive, ...], Field(min_length=1, strict=False)] = (0.0001, 0.001, 0.01, 0.1, 1.0)
     """Candidates for λ as shares of the mean diagonal of H; tuning text chooses per layer."""
     bias: bool = False
     """Also fit a bias of down, where the family's files can carry one."""
+    rounds: Annotated[int, Field(ge=1)] = 16
+    """Steps in which `obs` and `obs-exact` remove a layer's neurons."""
 
 
 class Heal(_Table):
@@ -178,6 +193,20 @@ class Evaluate(_Table):
     documents: Annotated[int, Field(ge=1)] = 100
     """At most so many documents of each text."""
     context_tokens: Annotated[int, Field(ge=64, multiple_of=2)] = 512
+    tasks: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """`medqa`, `medmcqa`, `pubmedqa`, `retention` (all under --data), or a JSONL file with such questions."""
+    template: Literal["lm-eval", "context"] = "lm-eval"
+    """`lm-eval`: its exact prompts. `context`: the second paper's `Context: … Question: … Answer:`."""
+    mode: Literal["likelihood", "generate"] = "likelihood"
+    """`likelihood`: the likeliest choice, as lm-eval. `generate`: what the model writes, with LightEval's prompts."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """At most so many items of each task, the first ones."""
+    explanations: Annotated[int, Field(ge=0)] = 20
+    """So many wrong answers of each task and file are explained by the model itself."""
+    answers: Annotated[int, Field(ge=0)] = 0
+    """So many grounded questions, and questions of each task, are answered in words and checked for loops and citations."""
+    citations: Annotated[int, Field(ge=0)] = 0
+    """So many grounded MedQuAD questions (under --data) measure how often the right passage is cited."""
 
 
 class Recipe(_Table):
@@ -207,6 +236,13 @@ class Recipe(_Table):
             raise ValueError("quantize.compare names dense, which needs its F16 file; set export.dense = true")
         if "no-imatrix" in compare and not self.quantize.imatrix:
             raise ValueError("quantize.compare names no-imatrix, but imatrix is false; remove one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _reconstructs_what_it_chooses(self) -> "Recipe":
+        criterion = self.saliency.criterion
+        if criterion in ("obs", "obs-exact") and self.reconstruct is None:
+            raise ValueError(f"saliency.criterion = {criterion} chooses during the reconstruction; add [reconstruct]")
         return self
 
     @model_validator(mode="after")

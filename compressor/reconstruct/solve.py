@@ -24,13 +24,14 @@ def solve_symmetric(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     for share in JITTER:
         factor, failed = torch.linalg.cholesky_ex(_add_diagonal(matrix, share * mean))
         if not int(failed):
-            found = torch.cholesky_solve(right, factor)
+            found: torch.Tensor = torch.cholesky_solve(right, factor)
             if bool(torch.isfinite(found).all()):
                 return found
     values, vectors = torch.linalg.eigh(matrix)
     floor = values.abs().max() * matrix.shape[0] * torch.finfo(matrix.dtype).eps
     inverse = torch.where(values > floor, 1 / values, 0)
-    return vectors @ (inverse[:, None] * (vectors.T @ right))
+    least: torch.Tensor = vectors @ (inverse[:, None] * (vectors.T @ right))
+    return least
 
 
 def ridge(normal: Normal, start: torch.Tensor, share: float) -> torch.Tensor:

@@ -27,7 +27,7 @@ from compressor.layers import (
 )
 from compressor.prune import layer_file, prune_layer
 from compressor.reconstruct.normal import Held, Normal
-from compressor.reconstruct.rounds import keep_by_rounds
+from compressor.reconstruct.rounds import Rounds, damp, keep_by_rounds
 from compressor.reconstruct.solve import Choice, choose_weight
 from compressor.rows import Batch
 from compressor.storage import save_tensors
@@ -77,7 +77,7 @@ class Reconstruction:
         target: Target,
         *,
         bias: bool = False,
-        rounds: int | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         self._dense, self._pruned, self._target = dense, pruned, target
         self._bias, self._rounds = bias, rounds
@@ -112,7 +112,7 @@ class Reconstruction:
         names = self._dense.family.layer_names(layer)
         replaced: dict[str, torch.Tensor] = {}
         if self._rounds is not None:
-            kept = self._choose_neurons(dense, pruned.gate.shape[0], progress, wanted)
+            kept = self._choose_neurons(dense, pruned.gate.shape[0], progress)
             progress.kept.append(kept.cpu())
             pruned = replace(pruned, gate=dense.gate[kept], up=dense.up[kept], down=dense.down[:, kept])
             replaced = prune_layer(self._dense.source, self._dense.family, layer, kept.cpu())
@@ -137,18 +137,19 @@ class Reconstruction:
         output = ffn_output(dense, self._inner(dense, attended, batch))
         progress.dense[index] = add_ffn(self._dense, dense, attended, batch.valid, output)
         progress.pruned[index] = attend(self._pruned, pruned, progress.pruned[index])
-        if self._target == "dense":
+        # Where a norm follows down, what the stream lacks is no linear function of what down gives.
+        if self._target == "dense" and dense.ffn_post_norm is None:
             return progress.dense[index][batch.valid] - progress.pruned[index][batch.valid]
         return ffn_output(dense, self._inner(dense, progress.pruned[index], batch))
 
-    def _choose_neurons(
-        self, dense: LayerWeights, width: int, progress: _Progress, wanted: Sequence[torch.Tensor]
-    ) -> torch.Tensor:
+    def _choose_neurons(self, dense: LayerWeights, width: int, progress: _Progress) -> torch.Tensor:
         assert self._rounds is not None
-        normal = Normal.zeros(dense.gate.shape[0], dense.gate.shape[1], device=dense.gate.device)
+        ffn = dense.gate.shape[0]
+        gram = torch.zeros((ffn, ffn), dtype=torch.float64, device=dense.gate.device)
         for index in range(self._fitting):
-            normal.add(self._inner(dense, progress.pruned[index], self._batches[index]), wanted[index])
-        return keep_by_rounds(normal.gram, dense.down.double(), width, self._rounds, first_order=False)
+            h = self._inner(dense, progress.pruned[index], self._batches[index])
+            gram.add_(h.T @ h)
+        return keep_by_rounds(damp(gram), dense.down.double(), width, self._rounds)
 
     def _fit(
         self, pruned: LayerWeights, progress: _Progress, wanted: Sequence[torch.Tensor], shares: Sequence[float]

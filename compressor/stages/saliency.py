@@ -18,7 +18,9 @@ def saliency_inputs(job: Job) -> dict[str, Any]:
 
 def run_saliency(job: Job, folder: Path) -> Outcome:
     """One score per neuron. Raises MemoryShortError where the criterion needs more memory than is free."""
-    criterion = job.recipe.saliency.criterion
+    named = job.recipe.saliency.criterion
+    # These choose during the reconstruction, within widths that come from here.
+    criterion = "activation" if named in ("obs", "obs-exact") else named
     calibrated = job.stage_folder(CALIBRATE)
     inputs = ScoringInputs(
         model=job.dense(),
