@@ -24,13 +24,19 @@ class Mount:
     """Modules that only the extra installs."""
 
 
-_COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pydantic")
+_COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pydantic", "matplotlib")
 
 MOUNTS = {
     "ask": Mount("assistant.ask.command", "ask", "Answer a question from the library, with numbered sources."),
     "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),
     "compress": Mount(
         "compressor.cli", "compress", "Prune, heal and quantize a model by a recipe.", "compress", _COMPRESS_MODULES
+    ),
+    "compare": Mount(
+        "compressor.cli", "compare", "Measure pruning criteria side by side.", "compress", _COMPRESS_MODULES
+    ),
+    "evaluate": Mount(
+        "compressor.tasks.command", "evaluate", "Measure a model on text and benchmarks.", "compress", _COMPRESS_MODULES
     ),
     "report": Mount("compressor.cli", "report", "Show the report of a compression run.", "compress", _COMPRESS_MODULES),
     "pretrain": Mount(

@@ -59,6 +59,7 @@ def compress(
 
 def compare(
     model: Annotated[str, typer.Argument(help="Catalogue id, local Hugging Face folder, or Hub id.")],
+    *,
     recipe: Annotated[str, typer.Option(help="Recipe name or TOML file: text, widths, ridge, held-out text.")],
     out: Annotated[Path, typer.Option(help="Folder: new, empty, or one to continue.", file_okay=False)],
     data: Annotated[

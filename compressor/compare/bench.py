@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from compressor.calibrate import Statistics, calibrate, load_statistics, save_statistics
 from compressor.checkpoint import TensorSource
@@ -12,7 +9,7 @@ from compressor.compare.cell import Losses
 from compressor.compare.texts import HeldOut, read_held_out
 from compressor.job import Job
 from compressor.layers import ModelView, mean_loss, stream_losses
-from compressor.masks.choose import Cost, neuron_ceiling
+from compressor.masks.budget import Cost, neuron_ceiling
 from compressor.recipe.tables import Budget
 from compressor.rows import Batch, make_batches
 from compressor.sizes import model_cost

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from compressor.manifest import write_json
 
-Reconstruct = Literal["none", "own", "dense"]
+Reconstruct = Literal["none", "bias", "own", "dense"]
+"""What makes up for the neurons that went: nothing, FLAP's bias, or a refit towards the own output or the dense stream."""
 Losses = dict[str, list[tuple[float, int]]]
 """Text to its documents' summed next-token losses in nats and scored tokens, in the order of the documents."""
 
@@ -18,7 +19,7 @@ class Cell:
     """One model of the comparison; the fields say all that was done to the dense one."""
 
     criterion: str
-    """A name of `CRITERIA`, or `slicegpt`, `atp`, `obs`; `dense` is the untouched model."""
+    """A name of `CRITERIA`, or `slicegpt`, `atp`, `obs`, `obs-exact`; `dense` is the untouched model."""
     allocation: str
     """How the budget is spread over the layers: `uniform`, `global`, `search`; `own` where the method decides."""
     reconstruction: Reconstruct
@@ -62,7 +63,7 @@ class Method:
         """The method in a table: only what is not the plainest case is named."""
         parts = [self.criterion]
         parts += [self.allocation] if self.allocation not in {"uniform", "own"} else []
-        parts += [f"{self.rounds} rounds"] if self.rounds > 1 else []
+        parts += [f"{self.rounds} rounds"] if self.criterion.startswith("obs") else []
         text = " ".join(parts)
         text += f" + {self.reconstruction}" if self.reconstruction != "none" else ""
         return text + (f", healed on {self.heal}" if self.heal != "none" else "")

@@ -70,7 +70,9 @@ def slice_width(shape: ModelShape, parameters: int) -> int:
     """The most directions whose model has at most `parameters`. Raises BudgetError."""
     width = next((width for width in range(shape.hidden, 0, -1) if count_parameters(shape, width) <= parameters), 0)
     if not width:
-        raise BudgetError(f"slicegpt cannot reach {parameters:,} parameters; its smallest is {count_parameters(shape, 1):,}")
+        raise BudgetError(
+            f"slicegpt cannot reach {parameters:,} parameters; its smallest is {count_parameters(shape, 1):,}"
+        )
     return width
 
 
@@ -122,9 +124,7 @@ def _fold(weights: LayerWeights) -> LayerWeights:
     )
 
 
-def _principal(
-    model: ModelView, states: Sequence[torch.Tensor], batches: Sequence[Batch], width: int
-) -> torch.Tensor:
+def _principal(model: ModelView, states: Sequence[torch.Tensor], batches: Sequence[Batch], width: int) -> torch.Tensor:
     """The `width` leading eigenvectors of the stream's second moment, float32 (hidden, width)."""
     moment = torch.zeros((model.shape.hidden, model.shape.hidden), dtype=torch.float64, device=model.device)
     for hidden, batch in zip(states, batches, strict=True):

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from compressor.errors import RunError
 from compressor.manifest import write_json
+from compressor.report.accuracy import accuracy_sections, print_accuracy
 from compressor.storage import write_text
 
 COLUMNS = ("file", "size MB", "parameters", "FFN cut", "perplexity", "bits/byte", "tok/s")
@@ -50,6 +51,7 @@ def build_report(out: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         "model": manifest["model"]["name"],
         "recipe": manifest["recipe"],
         "rows": evaluation["facts"]["rows"],
+        "published": evaluation["facts"]["published"],
         "facts": {name: record["facts"] for name, record in stages.items() if name != evaluation["stage"]},
         "wall_s": {name: record["wall_s"] for name, record in stages.items()},
         "peak_memory_bytes": max(record["peak_memory_bytes"] for record in stages.values()),
@@ -90,13 +92,15 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     """report.md."""
     lines = [f"# {report['model']}, recipe {report['recipe']['name']}", ""]
     for text in texts(report):
-        lines += [f"Text: {text}", "", *_markdown_table(LONG_COLUMNS, cells(report, text)), ""]
+        lines += [f"Text: {text}", "", *markdown_table(LONG_COLUMNS, cells(report, text)), ""]
+    for title, columns, rows in accuracy_sections(report["rows"], report["published"]):
+        lines += [f"## {title}", "", *markdown_table(columns, rows), ""]
     lines += [CONVENTIONS, "", *_stage_notes(report["facts"]), ""]
     lines += [
         f"Peak memory {report['peak_memory_bytes'] / 2**20:.0f} MiB; {sum(report['wall_s'].values()):.0f} s in all.",
         "",
     ]
-    lines += _markdown_table(("stage", "s"), [(name, f"{wall_s:.1f}") for name, wall_s in report["wall_s"].items()])
+    lines += markdown_table(("stage", "s"), [(name, f"{wall_s:.1f}") for name, wall_s in report["wall_s"].items()])
     return "\n".join([*lines, ""])
 
 
@@ -111,11 +115,12 @@ def _stage_notes(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
             kept = "kept" if found["used"] else "dropped"
             before, after = found["tuning_loss_before"], found["tuning_loss_after"]
             notes.append(f"* {name}: loss on tuning text {before:.3f} → {after:.3f} nats per token, {kept}")
-        notes += [f"* {name}: {found['hf_note']}"] if "hf_note" in found else []
+        notes += [f"* {name}: {note}" for note in found.get("notes", [])]
     return notes
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
     return [
         f"| {' | '.join(header)} |",
         f"|{'---|' * len(header)}",
@@ -137,3 +142,4 @@ def print_table(report: Mapping[str, Any], console: Console) -> None:
         for row in cells(report, text):
             table.add_row(*row[: len(COLUMNS)])
         console.print(table)
+    print_accuracy(report["rows"], report["published"], console)

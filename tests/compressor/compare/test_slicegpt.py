@@ -18,9 +18,7 @@ from compressor.rows import make_batches
 def view(tiny_folder: Path) -> ModelView:
     checkpoint = Checkpoint(tiny_folder)
     family = find_family(checkpoint.config)
-    return ModelView(
-        checkpoint, family, family.shape(checkpoint.config), family.rope_frequencies(checkpoint.config)
-    )
+    return ModelView(checkpoint, family, family.shape(checkpoint.config), family.rope_frequencies(checkpoint.config))
 
 
 def rows(count: int, seed: int = 3) -> list[list[int]]:

@@ -1,0 +1,114 @@
+"""Which cells a comparison wants, as a function of those that are finished: choices need the tuning losses of earlier ones.
+
+At the first seed every method is measured. At the others: the published baselines, Týr's recipe and the method that had the
+lowest tuning loss at the first seed. That method is then swept over the pruning rates. Nothing here reads held-out text, but
+for the rate at which the verdict is given, which the task sets by held-out loss.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from compressor.compare.cell import Cell, Measured, Method, dense_cell
+from compressor.criteria.score import CRITERIA, native_method
+
+OBS_ROUNDS = 16
+TYR = Method("obs", "uniform", "own", OBS_ROUNDS)
+"""Týr's recipe without its evolutionary search: neurons chosen in rounds, then ridge towards the layer's own output."""
+SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.67, 0.7, 0.8, 0.9)
+"""Pruning rates of figures 3 and 4, and one more for where the verdict is given."""
+JUDGED_RISE = 0.3
+"""Loss rise of ours at which the verdict is given where 50% costs less than `FLAT_RISE`."""
+FLAT_RISE = 0.1
+Finished = Mapping[Cell, Measured]
+Rise = Callable[[Cell], float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the user asked for."""
+
+    shares: tuple[float, ...]
+    seeds: tuple[int, ...]
+    heals: tuple[str, ...] = ()
+    sweep: bool = True
+
+
+def published() -> list[Method]:
+    """Baselines in the form that their authors use, without reconstruction; `saliency` is the paper's own."""
+    methods = [Method(name, native_method(name)) for name in CRITERIA if name not in {"flap", "jacobian"}]
+    return [*methods, Method("flap", native_method("flap"), "bias"), Method("slicegpt", "own")]
+
+
+def candidates() -> list[Method]:
+    """Forms of our pipeline; the one with the lowest tuning loss is ours."""
+    refitted = [Method(name, mask, "dense") for name in ("jacobian", "wanda", "saliency") for mask in ALLOCATIONS]
+    return [*refitted, *(Method(name, "uniform", "dense", OBS_ROUNDS) for name in ("obs", "obs-exact"))]
+
+
+ALLOCATIONS = ("uniform", "global")
+
+
+def same_reconstruction() -> list[Method]:
+    """Every criterion with equal widths and the same refit: what is left of the ranking."""
+    return [Method(name, "uniform", "dense") for name in CRITERIA]
+
+
+def ablations() -> list[Method]:
+    """Our parts taken away one by one; those that stand in other lists as well are the same cells."""
+    targets = [Method(name, "uniform", target) for name in ("jacobian", "wanda") for target in ("none", "own", "dense")]
+    rounds = [Method("obs-exact", "uniform", "dense", count) for count in (1, 4, OBS_ROUNDS)]
+    return [*targets, Method("flap", "global"), *rounds, Method("obs-exact", "uniform", "own", OBS_ROUNDS)]
+
+
+def choose_ours(finished: Finished, share: float, seed: int) -> Method | None:
+    """The candidate with the lowest tuning loss at a share; None while one is missing that did not fail."""
+    found = [finished[method.at(share, seed)] for method in candidates() if method.at(share, seed) in finished]
+    return min(found, key=lambda measured: measured.tuning_loss).cell.method if found else None
+
+
+def wanted_cells(plan: Plan, finished: Finished, failed: Iterable[Cell], rise: Rise) -> list[Cell]:
+    """Every cell that is wanted now, finished ones included, in the order of work: by seed, then share."""
+    first = plan.seeds[0]
+    cells = {dense_cell(): None}
+    everything = dict.fromkeys([*published(), TYR, *candidates(), *same_reconstruction(), *ablations()])
+    for share in plan.shares:
+        cells |= dict.fromkeys(method.at(share, first) for method in everything)
+    done = set(finished) | set(failed)
+    if any(cell not in done for cell in cells):
+        return list(cells)
+    for seed in plan.seeds[1:]:
+        for share in plan.shares:
+            cells |= dict.fromkeys(method.at(share, seed) for method in _verdict_methods(finished, share, first))
+    if plan.sweep:
+        cells |= dict.fromkeys(_sweep_cells(plan, finished))
+        judged = judged_share(plan, finished, rise)
+        if judged is not None:
+            cells |= dict.fromkeys(
+                method.at(judged, seed) for seed in plan.seeds for method in _verdict_methods(finished, judged, first)
+            )
+    return list(cells)
+
+
+def _verdict_methods(finished: Finished, share: float, seed: int) -> list[Method]:
+    ours = choose_ours(finished, share, seed)
+    return [*published(), TYR, *([ours] if ours is not None else [])]
+
+
+def sweep_method(plan: Plan, finished: Finished) -> Method | None:
+    """The method of the sweep: ours at the share nearest one half."""
+    share = min(plan.shares, key=lambda value: abs(value - 0.5))
+    return choose_ours(finished, share, plan.seeds[0])
+
+
+def _sweep_cells(plan: Plan, finished: Finished) -> list[Cell]:
+    method = sweep_method(plan, finished)
+    return [] if method is None else [method.at(share, plan.seeds[0]) for share in sorted({*SWEEP, *plan.shares})]
+
+
+def judged_share(plan: Plan, finished: Finished, rise: Rise) -> float | None:
+    """The lowest rate at which ours costs `JUDGED_RISE`, where 50% costs less than `FLAT_RISE`; None elsewhere."""
+    swept: Sequence[Cell] = [cell for cell in _sweep_cells(plan, finished) if cell in finished]
+    half = next((cell for cell in swept if cell.share == 0.5), None)
+    if half is None or rise(half) >= FLAT_RISE:
+        return None
+    return next((cell.share for cell in swept if rise(cell) >= JUDGED_RISE), None)

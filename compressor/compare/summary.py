@@ -1,0 +1,171 @@
+"""From finished cells to the numbers of the tables: loss rises with intervals, and the verdicts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import exp
+from typing import Any
+
+import numpy as np
+
+from compressor.compare.bootstrap import Documents, Estimate, Numbers, draw_weights, estimate, ratio, rises
+from compressor.compare.cell import Cell, Measured, Method, dense_cell
+from compressor.compare.texts import HeldOut
+
+BEST_PUBLISHED_GOAL = 0.4
+TYR_GOAL = 0.8
+GOALS_FROM_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Column:
+    """One text of the tables, or the part of it that does or does not share a passage with training text."""
+
+    name: str
+    text: str
+    documents: tuple[int, ...]
+
+
+def columns_of(held_out: Mapping[str, HeldOut]) -> list[Column]:
+    """Every text, followed by its unseen and seen documents where it has both."""
+    columns = []
+    for text, held in held_out.items():
+        everything = tuple(range(len(held.rows)))
+        columns.append(Column(text, text, everything))
+        if any(held.overlaps) and not all(held.overlaps):
+            for name, seen in (("unseen", False), ("seen", True)):
+                part = tuple(index for index in everything if held.overlaps[index] is seen)
+                columns.append(Column(f"{text} {name}", text, part))
+    return columns
+
+
+class Scores:
+    """Finished cells of one comparison against its dense model, column by column."""
+
+    def __init__(self, columns: Sequence[Column], finished: Mapping[Cell, Measured]) -> None:
+        self.columns = {column.name: column for column in columns}
+        self.finished = finished
+        self._weights: dict[str, Numbers] = {}
+
+    def seeds(self, method: Method, share: float) -> list[int]:
+        """Seeds at which the method's cell is finished."""
+        return sorted(cell.seed for cell in self.finished if cell.method == method and cell.share == share)
+
+    def draws(self, method: Method, share: float, column: str, seeds: Iterable[int]) -> Numbers:
+        """Δ of every bootstrap draw, averaged over `seeds`; the same draw is the same documents for all methods."""
+        nats = [self._nats(method.at(share, seed), column)[0] for seed in seeds]
+        return rises(self._documents(column), nats, self._weights_of(column))
+
+    def rise(self, cell: Cell, column: str) -> float:
+        """Δ of one cell."""
+        documents = self._documents(column)
+        nats, _ = self._nats(cell, column)
+        return float((nats - documents.dense).sum() / documents.tokens.sum())
+
+    def perplexity(self, cell: Cell, column: str) -> float:
+        """Perplexity per token of one cell."""
+        nats, tokens = self._nats(cell, column)
+        return exp(float(nats.sum() / tokens.sum()))
+
+    def _documents(self, column: str) -> Documents:
+        return Documents(*self._nats(dense_cell(), column))
+
+    def _nats(self, cell: Cell, column: str) -> tuple[Numbers, Numbers]:
+        part = self.columns[column]
+        rows = np.array(self.finished[cell].losses[part.text], dtype=np.float64)[list(part.documents)]
+        return rows[:, 0], rows[:, 1]
+
+    def _weights_of(self, column: str) -> Numbers:
+        if column not in self._weights:
+            self._weights[column] = draw_weights(len(self.columns[column].documents))
+        return self._weights[column]
+
+
+def table_row(scores: Scores, method: Method, share: float) -> dict[str, Any] | None:
+    """One row of a table as plain values; None where no seed is finished."""
+    seeds = scores.seeds(method, share)
+    if not seeds:
+        return None
+    cells = [scores.finished[method.at(share, seed)] for seed in seeds]
+    texts = {}
+    for column in scores.columns:
+        each = [scores.rise(measured.cell, column) for measured in cells]
+        texts[column] = {
+            "perplexity": float(np.exp(np.mean([np.log(scores.perplexity(item.cell, column)) for item in cells]))),
+            "rise": asdict(estimate(scores.draws(method, share, column, seeds))),
+            "rise_by_seed": each,
+        }
+    return {
+        "method": method.label,
+        "share": share,
+        "seeds": seeds,
+        "parameters": round(float(np.mean([measured.parameters for measured in cells]))),
+        "tuning_loss": float(np.mean([measured.tuning_loss for measured in cells])),
+        "wall_s": round(float(np.mean([measured.wall_s for measured in cells])), 1),
+        "texts": texts,
+    }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Ours against another method at one rate on one text, over the seeds that both have."""
+
+    share: float
+    column: str
+    ours: str
+    other: str
+    rise: Estimate
+    other_rise: Estimate
+    difference: Estimate
+    ratio: Estimate | None
+    """None where the other's rise is not clearly above zero."""
+    goal: float | None
+    """The most that the ratio may be; None where the task sets no goal."""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the ratio's value is within the goal."""
+        return None if self.ratio is None or self.goal is None else self.ratio.value <= self.goal
+
+
+def compare_methods(
+    scores: Scores, ours: Method, other: Method, *, share: float, column: str, goal: float | None
+) -> Verdict | None:
+    """Paired over documents and seeds; None where they have no seed in common."""
+    seeds = sorted(set(scores.seeds(ours, share)) & set(scores.seeds(other, share)))
+    if not seeds:
+        return None
+    own, theirs = (scores.draws(method, share, column, seeds) for method in (ours, other))
+    return Verdict(
+        share,
+        column,
+        ours.label,
+        other.label,
+        estimate(own),
+        estimate(theirs),
+        estimate(own - theirs),
+        ratio(own, theirs),
+        goal,
+    )
+
+
+def best_of(scores: Scores, methods: Iterable[Method], share: float, column: str) -> Method | None:
+    """The method with the lowest mean rise on a text: the hardest one to beat."""
+    rated = [
+        (float(scores.draws(method, share, column, seeds)[0]), method)
+        for method in methods
+        if (seeds := scores.seeds(method, share))
+    ]
+    return min(rated)[1] if rated else None
+
+
+def verdicts(scores: Scores, ours: Method, published: Sequence[Method], tyr: Method, share: float) -> list[Verdict]:
+    """Ours against the best published method without reconstruction, and against Týr's recipe, on every text."""
+    found: list[Verdict | None] = []
+    bound = share >= GOALS_FROM_SHARE
+    for column in scores.columns:
+        best = best_of(scores, published, share, column)
+        for other, goal in ((best, BEST_PUBLISHED_GOAL), (tyr, TYR_GOAL)):
+            if other is not None:
+                goal_here = goal if bound else None
+                found.append(compare_methods(scores, ours, other, share=share, column=column, goal=goal_here))
+    return [verdict for verdict in found if verdict is not None]
