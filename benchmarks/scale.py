@@ -100,7 +100,7 @@ def save_tokenizer(folder: Path) -> str:
     if real is not None and real.is_file():
         from tests.compressor.test_llama3_vocabulary import llama3_tokenizer
 
-        llama3_tokenizer(real).save_pretrained(folder)
+        _save(llama3_tokenizer(real), folder)
         return "Llama 3's tokenizer"
     vocabulary = make_vocabulary(LLAMA_3_8B.vocab_size)
     ids = {token: index for index, token in enumerate(vocabulary.tokens)}
@@ -121,8 +121,17 @@ def save_tokenizer(folder: Path) -> str:
         eos_token=vocabulary.tokens[vocabulary.eos],
         chat_template=vocabulary.template,
     )
-    wrapped.save_pretrained(folder)
+    _save(wrapped, folder)
     return "a synthetic tokenizer"
+
+
+def _save(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Beside the weights, whose config then names the same begin and end."""
+    tokenizer.save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
 
 def compress(model: Path, recipe: Path, run: Path) -> tuple[float, dict[str, int]]:

@@ -34,13 +34,15 @@ def solve_symmetric(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return least
 
 
-def ridge(normal: Normal, start: torch.Tensor, share: float) -> torch.Tensor:
-    """The refit of `start`, both float64 (hidden, k), with λ = share · mean diagonal of H; a bias is not drawn to its start."""
+def ridge(normal: Normal, lacking: torch.Tensor, share: float) -> torch.Tensor:
+    """The change W' − W, float64 (hidden, k), with λ = share · mean diagonal of H; lacking = C − W H, float64 (hidden, k).
+
+    A bias is not drawn to where it started.
+    """
     neurons = normal.gram.shape[0] - normal.biased
     strength = normal.gram.new_zeros(normal.gram.shape[0])
     strength[:neurons] = share * normal.gram.diagonal()[:neurons].mean()
-    lacking = (normal.cross - start @ normal.gram).T
-    return start + solve_symmetric(_add_diagonal(normal.gram, strength), lacking).T
+    return solve_symmetric(_add_diagonal(normal.gram, strength), lacking.T).T
 
 
 def _add_diagonal(matrix: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -62,8 +64,9 @@ def choose_weight(fit: Normal, held: Held, start: torch.Tensor, shares: Sequence
     """The best of the plain slice and the refits by tuning error; `start` float64 (hidden, k)."""
     before = held.error(start)
     best, choice = start, Choice(None, before, before)
+    lacking = fit.cross - start @ fit.gram
     for share in shares:
-        candidate = ridge(fit, start, share)
+        candidate = start + ridge(fit, lacking, share)
         error = held.error(candidate)
         if error < choice.error_after:
             best, choice = candidate, Choice(share, before, error)

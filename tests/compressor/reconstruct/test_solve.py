@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from compressor.reconstruct.normal import Held, Normal
-from compressor.reconstruct.solve import choose_weight, ridge, solve_symmetric
+from compressor.reconstruct.solve import choose_weight, solve_symmetric
+from compressor.reconstruct.solve import ridge as change
 
 
 def problem(tokens: int = 400, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -21,6 +22,10 @@ def normal(h: torch.Tensor, wanted: torch.Tensor, *, biased: bool = False) -> No
     for rows, targets in zip(torch.split(h, 150), torch.split(wanted, 150), strict=True):
         sums.add(rows, targets)
     return sums
+
+
+def ridge(sums: Normal, start: torch.Tensor, share: float) -> torch.Tensor:
+    return start + change(sums, sums.cross - start @ sums.gram, share)
 
 
 def held(h: torch.Tensor, wanted: torch.Tensor) -> Held:
