@@ -12,6 +12,8 @@ Q6_K_BYTES = 210 / 256
 Q8_0_BYTES = 34 / 32
 HEADER_SLACK_BYTES = 4096
 """What llama.cpp may add to the header."""
+BIAS_ENTRY_BYTES = 128
+"""One more tensor in the header, and its padding."""
 
 
 def expected_type(name: str, shape: Sequence[int], tied: bool) -> str:
@@ -37,12 +39,16 @@ def model_cost(job: Job) -> Cost:
     dense_bytes = quantized_bytes(header, model, lambda name, size: tensor_bytes(name, size, shape.tied))
     neurons = shape.layers * shape.ffn
     per_neuron_bytes = 3 * shape.hidden * Q4_0_BYTES
+    reconstruct = job.recipe.reconstruct
+    biased = job.recipe.saliency.bias or (reconstruct is not None and reconstruct.bias)
+    biases = shape.layers * shape.hidden if biased else 0
+    bias_bytes = 4 * biases + (shape.layers * BIAS_ENTRY_BYTES if biased else 0)
     return Cost(
         layers=shape.layers,
         ffn=shape.ffn,
-        fixed_parameters=unique_parameters(job.checkpoint, job.family, shape) - 3 * shape.hidden * neurons,
+        fixed_parameters=unique_parameters(job.checkpoint, job.family, shape) - 3 * shape.hidden * neurons + biases,
         parameters_per_neuron=3 * shape.hidden,
-        fixed_bytes=dense_bytes - int(per_neuron_bytes * neurons),
+        fixed_bytes=dense_bytes - int(per_neuron_bytes * neurons) + bias_bytes,
         bytes_per_neuron=per_neuron_bytes,
         running_bytes=running_bytes(shape, job.recipe.budget.context_tokens),
     )

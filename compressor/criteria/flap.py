@@ -7,6 +7,7 @@ in its code; the code's variance skips the first sample, ours is the variance.
 
 import torch
 
+from compressor.calibrate import Statistics
 from compressor.criteria.layer import LayerInputs
 
 
@@ -15,3 +16,8 @@ def flap(layer: LayerInputs) -> torch.Tensor:
     mean = layer.sums.h / layer.tokens
     variance = (layer.sums.h_squared / layer.tokens - mean.square()).clamp(min=0)
     return variance * layer.down_norms().square()
+
+
+def mean_activations(statistics: Statistics) -> list[torch.Tensor]:
+    """E[h] of every layer's neurons, float64 (ffn,): what the bias is made of."""
+    return [sums.h / statistics.tokens for sums in statistics.layers]

@@ -18,8 +18,13 @@ def percentile_ranks(values: torch.Tensor) -> torch.Tensor:
     return ranks
 
 
-def saliency(layer: LayerInputs) -> torch.Tensor:
-    """The larger of the two ranks, float64 (ffn,): only neurons low in both have a low score."""
+def saliency_ranks(layer: LayerInputs) -> torch.Tensor:
+    """The ranks of m_j and of a_j, float64 (2, ffn)."""
     strength = (layer.sums.h_squared / layer.tokens).sqrt()
     steepness = (layer.sums.slope_squared / layer.tokens).sqrt()
-    return torch.maximum(percentile_ranks(strength), percentile_ranks(steepness))
+    return torch.stack((percentile_ranks(strength), percentile_ranks(steepness)))
+
+
+def saliency(layer: LayerInputs) -> torch.Tensor:
+    """The larger of the two ranks, float64 (ffn,): only neurons low in both have a low score."""
+    return saliency_ranks(layer).amax(0)

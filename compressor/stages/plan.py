@@ -6,6 +6,7 @@ from compressor.stages.contract import (
     CALIBRATE,
     EVALUATE,
     EXPORT,
+    HEAL,
     MASK,
     PRUNE,
     QUANTIZE,
@@ -15,8 +16,9 @@ from compressor.stages.contract import (
 )
 from compressor.stages.evaluate import evaluate_inputs, run_evaluate
 from compressor.stages.export import run_export
-from compressor.stages.mask import run_mask
-from compressor.stages.prune import run_prune
+from compressor.stages.heal import heal_inputs, run_heal
+from compressor.stages.mask import mask_inputs, run_mask
+from compressor.stages.prune import prune_inputs, run_prune
 from compressor.stages.quantize import run_quantize
 from compressor.stages.reconstruct import reconstruct_inputs, run_reconstruct
 from compressor.stages.saliency import run_saliency, saliency_inputs
@@ -28,11 +30,14 @@ def plan(job: Job) -> tuple[Stage, ...]:
     stages = (
         Stage(CALIBRATE, calibrate_inputs, run_calibrate, assist_calibrate),
         Stage(SALIENCY, saliency_inputs, run_saliency),
-        Stage(MASK, lambda _: {"mask": recipe.mask.model_dump(), "budget": recipe.budget.model_dump()}, run_mask),
-        Stage(PRUNE, lambda _: {}, run_prune),
+        Stage(MASK, mask_inputs, run_mask),
+        Stage(PRUNE, prune_inputs, run_prune),
         Stage(RECONSTRUCT, reconstruct_inputs, run_reconstruct),
+        Stage(HEAL, heal_inputs, run_heal),
         Stage(EXPORT, lambda _: {"dense": job.wants_dense, "name": job.name, "recipe": job.recipe_name}, run_export),
         Stage(QUANTIZE, lambda _: recipe.quantize.model_dump(), run_quantize),
         Stage(EVALUATE, evaluate_inputs, run_evaluate),
     )
-    return tuple(stage for stage in stages if stage.name != RECONSTRUCT or recipe.reconstruct is not None)
+    left_out = {RECONSTRUCT} if recipe.reconstruct is None else set()
+    left_out |= set() if recipe.heals else {HEAL}
+    return tuple(stage for stage in stages if stage.name not in left_out)
