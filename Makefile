@@ -42,5 +42,15 @@ bench: $(STAMP)
 scale-check: $(STAMP)
 	$(BIN)/python -m benchmarks.scale
 
+# lm-evaluation-harness brings many packages: it gets an environment of its own. Needs BEDSIDE_DATA.
+build/harness-venv/.installed: Makefile
+	$(PYTHON) -m venv build/harness-venv
+	build/harness-venv/bin/python -m pip install --quiet --progress-bar off $(TORCH)
+	build/harness-venv/bin/python -m pip install --quiet --progress-bar off 'lm_eval>=0.4.13,<0.5' transformers accelerate
+	touch $@
+
+harness-check: $(STAMP) build/harness-venv/.installed
+	$(BIN)/python -m benchmarks.harness
+
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -7,18 +7,11 @@ from typing import Any
 
 from compressor.perplexity import score_text
 from compressor.progress import Reporter
-from compressor.text import read_source
 from models.gguf_header import read_header
 from models.runtime.speed import measure_speed
 
 PROMPT_TOKENS = 256
 DECODE_TOKENS = 64
-
-
-def read_texts(source: str, data: Path | None, limit: int) -> list[str]:
-    """Up to `limit` held-out documents of a source as plain text. Raises TextError."""
-    documents = read_source(source, data, "valid")[:limit]
-    return [item.text if item.question is None else f"{item.question}\n{item.text}" for item in documents]
 
 
 def evaluate_file(

@@ -44,6 +44,12 @@ def read_source(source: str, data: Path | None, split: Split) -> list[Document]:
     return read_file(Path(source))
 
 
+def read_texts(source: str, data: Path | None, limit: int | None) -> list[str]:
+    """Up to `limit` held-out documents of a source as plain text, questions before their answers. Raises TextError."""
+    documents = read_source(source, data, "valid")[:limit]
+    return [item.text if item.question is None else f"{item.question}\n{item.text}" for item in documents]
+
+
 def resolve_file(source: str, data: Path | None, split: Split) -> Path | None:
     """The file behind a source, or None for `starter`; what a stage's key hashes."""
     if source == "starter":

@@ -72,7 +72,7 @@ class ChatTokenizer:
 
     def text(self, text: str) -> list[int]:
         """Ids of plain text without any special token."""
-        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def messages(self, messages: Messages) -> list[int]:
         """Ids of a whole conversation, BOS first where the model has one. Raises TemplateError without a template."""

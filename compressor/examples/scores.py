@@ -74,8 +74,13 @@ def score(
 
 def cites_right(example: Example, said: Answer) -> bool:
     """Whether the first mark of the answer names a gold passage."""
-    mark = _MARK.search(said.text)
-    return mark is not None and int(mark.group(1)) in example.gold
+    return first_mark(said.text) in example.gold
+
+
+def first_mark(text: str) -> int | None:
+    """The number of the first citation mark."""
+    mark = _MARK.search(text)
+    return None if mark is None else int(mark.group(1))
 
 
 def quotes_verbatim(example: Example, said: Answer) -> bool:
@@ -93,10 +98,15 @@ def names_focus(example: Example, said: Answer) -> bool:
 
 def is_good(example: Example, said: Answer) -> bool:
     """All of it: right citation, focus named, ended by itself, and no 4-gram of words more than twice."""
-    words = said.text.lower().split()
+    whole = said.ended and not circles(said.text)
+    return cites_right(example, said) and names_focus(example, said) and whole
+
+
+def circles(text: str) -> bool:
+    """Whether some run of four words stands there more than twice."""
+    words = text.lower().split()
     grams = Counter(zip(words, words[1:], words[2:], words[3:], strict=False))
-    calm = max(grams.values(), default=0) <= 2
-    return cites_right(example, said) and names_focus(example, said) and said.ended and calm
+    return max(grams.values(), default=0) > 2
 
 
 def _most_words(example: Example) -> int:

@@ -1,31 +1,95 @@
 """Stage 09: the finished files measured through llama.cpp."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from compressor.evaluate import evaluate_file, read_texts
+from compressor.evaluate import evaluate_file
 from compressor.job import Job
 from compressor.manifest import write_json
 from compressor.stages.contract import Outcome, finished_files, text_digest
+from compressor.tasks.benchmarks import read_task, task_file
+from compressor.tasks.evaluate import Evaluated, evaluate_tasks, item_count
+from compressor.tasks.generation import check_count, check_generation, citation_count, citation_scores
+from compressor.tasks.gguf import GgufModel
+from compressor.tasks.items import Task
+from compressor.tasks.published import published_rows
+from compressor.text import read_texts
+from models.disk import hash_file
+from models.errors import TextError
+
+DENSE = "dense F16"
 
 
 def evaluate_inputs(job: Job) -> dict[str, Any]:
-    """The table and the text it names."""
+    """The table, the text and the questions it names. Raises TextError before any work where they are missing."""
     recipe = job.recipe.evaluate
+    if recipe.citations and job.data is None:
+        raise TextError("evaluate.citations needs MedQuAD: give --data DIR or set BEDSIDE_DATA")
+    _tasks(job)
     return {
         "recipe": recipe.model_dump(),
         "text": {source: text_digest(job, source, "valid") for source in recipe.text},
+        "tasks": {name: hash_file(task_file(name, job.data)) for name in recipe.tasks},
     }
 
 
 def run_evaluate(job: Job, folder: Path) -> Outcome:
-    """Size, perplexity and speed of every finished file."""
+    """Size, perplexity and speed of every finished file; its answers to tasks, against those of the dense file."""
     recipe = job.recipe.evaluate
     texts = {source: read_texts(source, job.data, recipe.documents) for source in recipe.text}
-    neurons = job.shape.layers * job.shape.ffn
-    rows = [
-        evaluate_file(label, path, texts, window=recipe.context_tokens, dense_neurons=neurons, reporter=job.reporter)
-        for label, path in finished_files(job).items()
+    tasks, neurons = _tasks(job), job.shape.layers * job.shape.ffn
+    rows, files, dense = [], [], None
+    for label, path in finished_files(job).items():
+        row = evaluate_file(
+            label, path, texts, window=recipe.context_tokens, dense_neurons=neurons, reporter=job.reporter
+        )
+        asked = _ask(job, folder, label, path, tasks, dense=dense)
+        dense = asked if label == DENSE else dense
+        rows.append({**row, "tasks": asked.summaries, **_writing(job, label, path, tasks)})
+        files += asked.files
+    published = [asdict(row) for row in published_rows(job.recipe_name)] if tasks else []
+    facts = {"rows": rows, "published": published}
+    write_json(folder / "evaluation.json", facts)
+    return Outcome((folder / "evaluation.json", *files), facts)
+
+
+def _tasks(job: Job) -> list[Task]:
+    recipe = job.recipe.evaluate
+    return [
+        read_task(name, job.data, template=recipe.template, mode=recipe.mode, limit=recipe.limit)
+        for name in recipe.tasks
     ]
-    write_json(folder / "evaluation.json", {"rows": rows})
-    return Outcome((folder / "evaluation.json",), {"rows": rows})
+
+
+def _ask(
+    job: Job, folder: Path, label: str, path: Path, tasks: Sequence[Task], *, dense: Evaluated | None
+) -> Evaluated:
+    if not tasks:
+        return Evaluated({}, {}, ())
+    recipe = job.recipe.evaluate
+    advance = job.reporter.step(f"questions {label}", item_count(tasks))
+    with GgufModel(path) as model:
+        return evaluate_tasks(
+            model,
+            tasks,
+            recipe.mode,
+            dense=None if dense is None else dense.answers,
+            folder=folder,
+            label=label,
+            explanations=recipe.explanations,
+            advance=advance,
+        )
+
+
+def _writing(job: Job, label: str, path: Path, tasks: Sequence[Task]) -> dict[str, Any]:
+    recipe, found = job.recipe.evaluate, {}
+    if recipe.answers:
+        advance = job.reporter.step(f"answers {label}", check_count(tasks, recipe.answers))
+        with GgufModel(path) as model:
+            found["generation"] = check_generation(model, tasks, recipe.answers, advance)
+    if recipe.citations and job.data is not None:
+        advance = job.reporter.step(f"citations {label}", citation_count(recipe.citations))
+        found["citations"] = citation_scores(path, job.data, recipe.citations, advance).to_json()
+    return found

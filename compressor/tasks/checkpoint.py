@@ -39,16 +39,16 @@ class CheckpointModel(TokenModel):
 
     def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
         """−ln p of tokens `first` (at least 1) to the last, each given all before it."""
-        log_p = self._log_softmax([list(ids[:-1])])[0]
-        return [-float(log_p[position - 1, ids[position]]) for position in range(first, len(ids))]
+        log_p = self._log_softmax([ids[:-1]], first - 1)[0]
+        return [-float(log_p[position - first, ids[position]]) for position in range(first, len(ids))]
 
     def loglikelihoods(self, prompt: str, choices: Sequence[str]) -> list[float]:
         """ln p of ` choice` after `prompt`, for each choice, in nats; choices with the same input share a row."""
         sequences = continuations(self.tokenize, self.start, prompt, choices, self.longest)
-        rows = {sequence.ids[:-1]: number for number, sequence in reversed(list(enumerate(sequences)))}
-        inputs = list(rows)
-        log_p = self._log_softmax(inputs)
-        return [self._total(log_p[inputs.index(sequence.ids[:-1])], sequence) for sequence in sequences]
+        inputs = list(dict.fromkeys(sequence.ids[:-1] for sequence in sequences))
+        begin = min(sequence.first for sequence in sequences) - 1
+        rows = dict(zip(inputs, self._log_softmax(inputs, begin), strict=True))
+        return [_total(rows[sequence.ids[:-1]], sequence, begin) for sequence in sequences]
 
     def complete(self, prompt: str, max_tokens: int, stop: str | None = None) -> Completion:
         """Greedy continuation of plain text, cut before `stop`; a prompt that is too long loses its left end."""
@@ -66,16 +66,14 @@ class CheckpointModel(TokenModel):
             return None
         return self._write(ids, max_tokens) if len(ids) + max_tokens <= self.longest else None
 
-    def _log_softmax(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Rows padded on the right, which a causal model does not see: float64 (rows, tokens, vocabulary)."""
+    def _log_softmax(self, rows: Sequence[Sequence[int]], begin: int) -> torch.Tensor:
+        """From position `begin` on, float64 (rows, positions, vocabulary); rows are padded on the right, which no token sees."""
         length = max(len(row) for row in rows)
         padded = torch.tensor([[*row, *[0] * (length - len(row))] for row in rows])
         mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
         with torch.inference_mode():
-            return torch.log_softmax(self._model(padded, attention_mask=mask).logits.double(), -1)
-
-    def _total(self, log_p: torch.Tensor, sequence: Continuation) -> float:
-        return sum(float(log_p[p - 1, sequence.ids[p]]) for p in range(sequence.first, len(sequence.ids)))
+            found = self._model(padded, attention_mask=mask, logits_to_keep=length - begin)
+        return torch.log_softmax(found.logits.double(), -1)
 
     def _write(self, ids: Sequence[int], max_tokens: int) -> Completion:
         ends = [token for token in {self._tokenizer.eos, self._tokenizer.end_of_turn()} if token is not None]
@@ -93,3 +91,8 @@ class CheckpointModel(TokenModel):
         written = found[0, len(ids) :].tolist()
         ended = bool(written) and written[-1] in ends
         return Completion(self._tokenizer.decode(written[:-1] if ended else written), ended)
+
+
+def _total(log_p: torch.Tensor, sequence: Continuation, begin: int) -> float:
+    """ln p of the scored tokens; `log_p` (positions, vocabulary) starts at position `begin`."""
+    return sum(float(log_p[p - 1 - begin, sequence.ids[p]]) for p in range(sequence.first, len(sequence.ids)))

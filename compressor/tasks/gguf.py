@@ -10,6 +10,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from compressor.perplexity import TokenModel, token_nats
 from compressor.tasks.items import Completion
 from compressor.tasks.likelihood import Continuation, continuations, shared_tokens
 from models.errors import TemplateError
@@ -26,7 +27,7 @@ _MICRO_BATCH_TOKENS = 512
 _SEQUENCES = 8
 
 
-class GgufModel:
+class GgufModel(TokenModel):
     """An open file. Raises ModelFileError, RuntimeFailure where llama.cpp cannot run it."""
 
     def __init__(
@@ -44,11 +45,19 @@ class GgufModel:
             kv_type=kv_type,
             flash_attention=flash_attention,
         )
-        self._start = [] if self._model.bos is None else [self._model.bos]
+        self.start = [] if self._model.bos is None else [self._model.bos]
+
+    def tokenize(self, text: str) -> list[int]:
+        """Ids of plain text without BOS."""
+        return self._model.tokenize(text, add_bos=False, parse_special=False)
+
+    def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
+        """−ln p of tokens `first` (at least 1) to the last, each given all before it."""
+        return token_nats(self._context, ids, first)
 
     def loglikelihoods(self, prompt: str, choices: Sequence[str]) -> list[float]:
         """ln p of ` choice` after `prompt`, for each choice, in nats."""
-        sequences = continuations(self._tokenize, self._start, prompt, choices, self.longest)
+        sequences = continuations(self.tokenize, self.start, prompt, choices, self.longest)
         shared = shared_tokens(sequences)
         totals = [0.0] * len(sequences)
         self._context.clear()
@@ -63,7 +72,7 @@ class GgufModel:
 
     def complete(self, prompt: str, max_tokens: int, stop: str | None = None) -> Completion:
         """Greedy continuation of plain text, cut before `stop`; a prompt that is too long loses its left end."""
-        ids = [*self._start, *self._tokenize(prompt)][-(self.longest - max_tokens) :]
+        ids = [*self.start, *self.tokenize(prompt)][-(self.longest - max_tokens) :]
         return self._write(ids, max_tokens, stop)
 
     def answer(self, messages: Sequence[dict[str, str]], max_tokens: int) -> Completion | None:
@@ -73,9 +82,6 @@ class GgufModel:
         except TemplateError:
             return None
         return self._write(ids, max_tokens, None) if len(ids) + max_tokens <= self.longest else None
-
-    def _tokenize(self, text: str) -> list[int]:
-        return self._model.tokenize(text, add_bos=False, parse_special=False)
 
     def _decode_shared(self, sequences: Sequence[Continuation], shared: int, totals: list[float]) -> None:
         """Fill sequence 0; positions whose next token is scored give their logits."""

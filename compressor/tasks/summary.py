@@ -20,7 +20,7 @@ from compressor.tasks.metrics import (
 )
 
 AT_CHANCE = "at chance"
-ABOVE = "above the majority class"
+ABOVE = "above majority"
 
 
 def summarise(task: Task, answers: Sequence[Answer], mode: Mode) -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""Our answers against lm-evaluation-harness: the same items, its own task files and code, one model three ways.
+
+`make harness-check` installs `lm_eval` in an environment of its own and runs this. The harness reads the checkpoint through
+transformers; ours reads it too, and its F32 GGUF file through llama.cpp. On every item whose best two choices lie further
+apart than twice the largest measured difference of scores, all three must choose alike; the others are counted.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compressor.checkpoint import Checkpoint
+from compressor.export_gguf import GgufModel as GgufSource
+from compressor.export_gguf import export_gguf
+from compressor.export_hf import ffn_widths
+from compressor.families import find_family
+from compressor.gguf_vocabulary import read_vocabulary
+from compressor.tasks.agreement import Agreement, compare_scores
+from compressor.tasks.answers import likeliest
+from compressor.tasks.benchmarks import read_task, task_file
+from compressor.tasks.checkpoint import CheckpointModel
+from compressor.tasks.gguf import GgufModel
+from compressor.tasks.items import Scorer
+from compressor.text import read_objects
+from compressor.tokens import ChatTokenizer
+from models.resolve import resolve_checkpoint
+
+LETTERS = "ABCD"
+HARNESS_YAML = {"medqa": "medqa/medqa.yaml", "medmcqa": "medmcqa/medmcqa.yaml", "pubmedqa": "pubmedqa/pubmedqa.yaml"}
+
+
+def dataset_row(task: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of our file in the columns of the dataset that the harness's task file names."""
+    if task == "pubmedqa":
+        return {"QUESTION": row["question"], "CONTEXTS": row["contexts"], "final_decision": row["answer"]}
+    options, gold = row["options"], LETTERS.index(row["answer"])
+    if task == "medqa":
+        endings = {f"ending{number}": options[letter] for number, letter in enumerate(LETTERS)}
+        return {"sent1": row["question"], **endings, "label": gold}
+    return {"question": row["question"], **{f"op{letter.lower()}": options[letter] for letter in LETTERS}, "cop": gold}
+
+
+def write_tasks(folder: Path, data: Path, harness_tasks: Path, limit: int) -> None:
+    """For each task the items as JSON lines, and a task file that includes the harness's own and changes the data alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for task, yaml in HARNESS_YAML.items():
+        rows = [row for _, row in read_objects(task_file(task, data)) if row.get("split", "test") == "test"][:limit]
+        lines = folder / f"{task}.jsonl"
+        lines.write_text("".join(json.dumps(dataset_row(task, row)) + "\n" for row in rows), "utf-8")
+        settings = [
+            f"include: {harness_tasks / yaml}",
+            f"task: bedside_{task}",
+            "dataset_path: json",
+            "dataset_name: null",
+            f"dataset_kwargs: {{data_files: {{test: {lines}}}}}",
+            "training_split: null",
+            "validation_split: null",
+            "test_split: test",
+        ]
+        (folder / f"{task}.yaml").write_text("\n".join(settings) + "\n", "utf-8")
+
+
+def harness_scores(python: Path, model: Path, tasks: Path, out: Path) -> dict[str, list[list[float]]]:
+    """Log-likelihoods that the harness logs, by task and item."""
+    command = [
+        str(python), "-m", "lm_eval", "run", "--model", "hf",
+        "--model_args", f"pretrained={model},dtype=float32,add_bos_token=True",
+        "--tasks", ",".join(f"bedside_{task}" for task in HARNESS_YAML), "--include_path", str(tasks),
+        "--output_path", str(out), "--log_samples", "--batch_size", "1", "--device", "cpu",
+    ]  # fmt: skip
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_HOME": str(out / "cache")}
+    subprocess.run(command, check=True, env={**os.environ, **offline})
+    found = {}
+    for task in HARNESS_YAML:
+        path = max(out.glob(f"**/samples_bedside_{task}_*.jsonl"), key=lambda file: file.stat().st_mtime)
+        rows = sorted(
+            (json.loads(line) for line in path.read_text("utf-8").splitlines()), key=lambda row: row["doc_id"]
+        )
+        found[task] = [[float(answer[0]) for answer in row["filtered_resps"]] for row in rows]
+    return found
+
+
+def our_scores(model: Scorer, data: Path, limit: int) -> dict[str, list[list[float]]]:
+    """The same from ours."""
+    found = {}
+    for task in HARNESS_YAML:
+        items = read_task(task, data, template="lm-eval", mode="likelihood", limit=limit).items
+        found[task] = [list(likeliest(item, model, "acc").scores) for item in items]
+    return found
+
+
+def export_f32(folder: Path, path: Path) -> None:
+    """The checkpoint's F32 GGUF file."""
+    checkpoint = Checkpoint(folder)
+    family = find_family(checkpoint.config)
+    shape = family.shape(checkpoint.config)
+    vocabulary = read_vocabulary(folder, shape.vocab, ChatTokenizer(folder))
+    widths = ffn_widths(checkpoint, family, shape)
+    factors = family.rope_factors(checkpoint.config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    export_gguf(GgufSource("check", checkpoint, family, shape, widths, factors, vocabulary), path, "f32")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one line a pair and task; exit 1 where a decided item is chosen differently."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="reference", help="catalogue id or Hugging Face folder")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("BEDSIDE_DATA"), required="BEDSIDE_DATA" not in os.environ
+    )
+    parser.add_argument("--limit", type=int, default=500, help="items of each task")
+    parser.add_argument("--harness", type=Path, default=Path("build/harness-venv"), help="environment that has lm_eval")
+    parser.add_argument("--out", type=Path, default=Path("build/harness"))
+    options = parser.parse_args(arguments)
+    out, python, folder = options.out.resolve(), options.harness / "bin" / "python", resolve_checkpoint(options.model)
+    where = [str(python), "-c", "import lm_eval.tasks as t; print(t.__path__[0])"]
+    harness_tasks = Path(subprocess.run(where, check=True, capture_output=True, text=True).stdout.split()[-1])
+    write_tasks(out / "tasks", options.data, harness_tasks, options.limit)
+    scores = {"lm_eval": harness_scores(python, folder, out / "tasks", out)}
+    scores["checkpoint"] = our_scores(CheckpointModel(folder), options.data, options.limit)
+    export_f32(folder, out / "model-f32.gguf")
+    with GgufModel(out / "model-f32.gguf", kv_type="f32", flash_attention=False) as model:
+        scores["GGUF F32"] = our_scores(model, options.data, options.limit)
+    failed = [print_agreement(pair, task, scores) for pair in _PAIRS for task in HARNESS_YAML]
+    return int(any(failed))
+
+
+_PAIRS = (("checkpoint", "lm_eval"), ("GGUF F32", "lm_eval"), ("GGUF F32", "checkpoint"))
+
+
+def print_agreement(pair: tuple[str, str], task: str, scores: Mapping[str, Mapping[str, list[list[float]]]]) -> bool:
+    """One line; whether a decided item is chosen differently."""
+    result: Agreement = compare_scores(scores[pair[0]][task], scores[pair[1]][task])
+    sys.stdout.write(
+        f"{task:9} {pair[0]:>10} / {pair[1]:<10} {result.items} items, largest difference {result.largest_difference:.2e}"
+        f" nats; {result.decided} decided, {result.decided_alike} of them alike;"
+        f" {result.items - result.decided} too close to call, {result.close_alike} of them alike\n"
+    )
+    return result.decided_alike < result.decided
+
+
+if __name__ == "__main__":
+    sys.exit(main())
