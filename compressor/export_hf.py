@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from compressor.checkpoint import INDEX, TensorSource
+from compressor.checkpoint import INDEX, Checkpoint, TensorSource
+from compressor.families import find_family
 from compressor.families.contract import Family, ModelShape
 from compressor.storage import disk_errors, save_tensors, write_text
 
@@ -29,36 +30,96 @@ def ffn_widths(source: TensorSource, family: Family, shape: ModelShape) -> tuple
     return tuple(source.shape(family.layer_names(layer).gate)[0] for layer in range(shape.layers))
 
 
-def export_hf(
-    source: TensorSource, dense_folder: Path, widths: Sequence[int], out: Path, shard_bytes: int = SHARD_BYTES
-) -> None:
-    """Write `out` whole or not at all. Equal widths load in plain transformers. Raises StorageError."""
+def export_hf(source: TensorSource, dense: Checkpoint, out: Path, shard_bytes: int = SHARD_BYTES) -> None:
+    """Write the model of `source` beside `dense`'s tokenizer and settings, whole or not at all. Raises StorageError.
+
+    Equal widths load in plain transformers. Biases of down go along where the family has a place for them.
+    """
+    family = find_family(dense.config)
+    shape = family.shape(dense.config)
+    widths = ffn_widths(source, family, shape)
+    ready = _fit_biases(source, family, shape)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with disk_errors(out):
         try:
             partial.mkdir(parents=True)
-            _copy_settings(dense_folder, partial, widths)
-            _write_shards(source, partial, shard_bytes)
+            _copy_settings(dense.folder, partial)
+            config = pruned_config(dense.config, widths, mlp_bias=isinstance(ready, _WithBiases))
+            write_text(partial / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
+            _write_shards(ready, partial, shard_bytes)
             shutil.rmtree(out, ignore_errors=True)
             partial.rename(out)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _copy_settings(dense_folder: Path, folder: Path, widths: Sequence[int]) -> None:
+def has_down_bias(source: TensorSource, family: Family, shape: ModelShape) -> bool:
+    """Whether pruning or reconstruction has given any layer's down a bias."""
+    stored = frozenset(source.names())
+    return any(family.layer_names(layer).down_bias in stored for layer in range(shape.layers))
+
+
+def _fit_biases(source: TensorSource, family: Family, shape: ModelShape) -> TensorSource:
+    if not has_down_bias(source, family, shape):
+        return source
+    if not family.hf_down_bias:
+        return _Only(source, {family.layer_names(layer).down_bias for layer in range(shape.layers)})
+    sizes: dict[str, int] = {}
+    for layer in range(shape.layers):
+        names = family.layer_names(layer)
+        for weight in (names.gate, names.up, names.down):
+            sizes[weight.removesuffix("weight") + "bias"] = source.shape(weight)[0]
+    return _WithBiases(source, sizes)
+
+
+class _Only:
+    """A source without some of its tensors."""
+
+    def __init__(self, base: TensorSource, hidden: set[str]) -> None:
+        self._base, self._hidden = base, hidden
+
+    def names(self) -> list[str]:
+        return [name for name in self._base.names() if name not in self._hidden]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._base.shape(name)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return self._base.tensor(name)
+
+
+class _WithBiases:
+    """A source in which every FFN matrix has a bias, zero where it had none: transformers' `mlp_bias` is all or nothing."""
+
+    def __init__(self, base: TensorSource, sizes: Mapping[str, int]) -> None:
+        self._base = base
+        stored = frozenset(base.names())
+        self._zeros = {name: size for name, size in sizes.items() if name not in stored}
+
+    def names(self) -> list[str]:
+        return sorted([*self._base.names(), *self._zeros])
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return (self._zeros[name],) if name in self._zeros else self._base.shape(name)
+
+    def tensor(self, name: str) -> torch.Tensor:
+        return torch.zeros(self._zeros[name]) if name in self._zeros else self._base.tensor(name)
+
+
+def _copy_settings(dense_folder: Path, folder: Path) -> None:
     for pattern in _COPIED:
         for path in sorted(dense_folder.glob(pattern)):
             shutil.copyfile(path, folder / path.name)
-    config = json.loads((dense_folder / "config.json").read_text("utf-8"))
-    write_text(folder / "config.json", json.dumps(pruned_config(config, widths), indent=2, sort_keys=True) + "\n")
 
 
-def pruned_config(config: Mapping[str, Any], widths: Sequence[int]) -> dict[str, Any]:
+def pruned_config(config: Mapping[str, Any], widths: Sequence[int], *, mlp_bias: bool = False) -> dict[str, Any]:
     """config.json of the pruned model; `intermediate_sizes` lists unequal widths (not for plain transformers)."""
     result = {key: value for key, value in config.items() if key != "torch_dtype"}
     result["dtype"] = "bfloat16"
     result["intermediate_size"] = max(widths)
+    if mlp_bias:
+        result["mlp_bias"] = True
     if len(set(widths)) > 1:
         result["intermediate_sizes"] = list(widths)
     return result

@@ -1,9 +1,11 @@
 """Stage 07: the Hugging Face folder and the F16 files."""
 
 from pathlib import Path
+from typing import Any
 
-from compressor.export_gguf import export_gguf
-from compressor.export_hf import export_hf, ffn_widths
+from compressor.checkpoint import TensorSource
+from compressor.export_gguf import GgufModel, export_gguf
+from compressor.export_hf import export_hf, has_down_bias
 from compressor.job import Job
 from compressor.stages.contract import Outcome, replacing_stages
 
@@ -11,22 +13,33 @@ from compressor.stages.contract import Outcome, replacing_stages
 def run_export(job: Job, _: Path) -> Outcome:
     """`hf/` and the F16 files."""
     source = job.overlaid(replacing_stages(job))
-    widths = ffn_widths(source, job.family, job.shape)
+    model = job.gguf_model(source, f"{job.name}-{job.recipe_name}")
     files = [job.gguf_path("f16")]
     advance = job.reporter.step("export", 2 + job.wants_dense)
-    export_hf(source, job.checkpoint.folder, widths, job.out / "hf")
+    export_hf(source, job.checkpoint, job.out / "hf")
     advance()
-    export_gguf(job.gguf_model(source, f"{job.name}-{job.recipe_name}"), job.gguf_path("f16"))
+    export_gguf(model, job.gguf_path("f16"))
     advance()
     if job.wants_dense:
         export_gguf(job.gguf_model(job.checkpoint, job.name), job.dense_path)
         files.append(job.dense_path)
         advance()
-    loads = len(set(widths)) == 1
     files += sorted(path for path in (job.out / "hf").iterdir() if path.is_file())
-    facts = {"widths": list(widths), "hf_loads_in_transformers": loads, "architecture": "llama" if loads else "deci"}
-    if not loads:
-        facts["hf_note"] = (
-            "widths differ by layer (intermediate_sizes in config.json): plain transformers cannot load hf/"
-        )
-    return Outcome(tuple(files), facts)
+    return Outcome(tuple(files), _facts(job, source, model))
+
+
+def _facts(job: Job, source: TensorSource, model: GgufModel) -> dict[str, Any]:
+    """Widths, architecture, and what hf/ or the GGUF files lack."""
+    notes = []
+    if not model.equal_widths:
+        notes.append("widths differ by layer (intermediate_sizes in config.json): plain transformers cannot load hf/")
+    if has_down_bias(source, job.family, job.shape) and not job.family.hf_down_bias:
+        notes.append("hf/ lacks the biases of down, for which its architecture has no place: the GGUF files hold them")
+    if job.checkpoint.left_out:
+        notes.append(f"text only: {job.checkpoint.left_out} tensors that see images were left out")
+    return {
+        "widths": list(model.widths),
+        "hf_loads_in_transformers": model.equal_widths,
+        "architecture": model.layout.architecture,
+        "notes": [*notes, *job.vocabulary.notes],
+    }

@@ -32,14 +32,16 @@ class Model:
         self.n_ctx_train = int(library.llama_model_n_ctx_train(pointer))
         self.n_embd = int(library.llama_model_n_embd(pointer))
         self.n_layer = int(library.llama_model_n_layer(pointer))
-        self.bos = _token(library.llama_vocab_bos(self._vocab))
+        self.metadata = _metadata(pointer)
+        # Where a file names none, llama.cpp offers id 11 of GPT-2 or 1 of Llama: Qwen's have no BOS at all.
+        named = "tokenizer.ggml.bos_token_id" in self.metadata
+        self.bos = _token(library.llama_vocab_bos(self._vocab)) if named else None
         self.eos = _token(library.llama_vocab_eos(self._vocab))
         self.eot = _token(library.llama_vocab_eot(self._vocab))
         self.add_bos = bool(library.llama_vocab_get_add_bos(self._vocab))
         self.size_bytes = int(library.llama_model_size(pointer))
         self.n_params = int(library.llama_model_n_params(pointer))
         self.description = _text(library.llama_model_desc, pointer)
-        self.metadata = _metadata(pointer)
 
     @classmethod
     def load(

@@ -122,9 +122,7 @@ def test_equal_widths_load_in_plain_transformers(tiny_folder: Path, tmp_path: Pa
     family = find_family(checkpoint.config)
     kept = [torch.arange(0, 128, 2), torch.arange(64)]
     write_pruned(checkpoint, family, kept, tmp_path)
-    export_hf(
-        Overlay(checkpoint, replaced_tensors(tmp_path)), tiny_folder, (64, 64), tmp_path / "hf", shard_bytes=60_000
-    )
+    export_hf(Overlay(checkpoint, replaced_tensors(tmp_path)), checkpoint, tmp_path / "hf", shard_bytes=60_000)
     assert len(list((tmp_path / "hf").glob("model-*.safetensors"))) > 1
     pruned = LlamaForCausalLM.from_pretrained(tmp_path / "hf", dtype=torch.float32).eval()
     dense = LlamaForCausalLM.from_pretrained(tiny_folder).eval()
@@ -141,7 +139,9 @@ def test_equal_widths_load_in_plain_transformers(tiny_folder: Path, tmp_path: Pa
 
 
 def test_unequal_widths_are_listed_in_config(tiny_folder: Path, tmp_path: Path) -> None:
-    export_hf(Checkpoint(tiny_folder), tiny_folder, (128, 96), tmp_path / "hf")
+    checkpoint = Checkpoint(tiny_folder)
+    write_pruned(checkpoint, find_family(checkpoint.config), [torch.arange(128), torch.arange(96)], tmp_path)
+    export_hf(Overlay(checkpoint, replaced_tensors(tmp_path)), checkpoint, tmp_path / "hf")
     assert Checkpoint(tmp_path / "hf").config["intermediate_sizes"] == [128, 96]
 
 
