@@ -5,19 +5,26 @@ from typing import Any
 
 import psutil
 import torch
+from accelerate import init_empty_weights
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from compressor.checkpoint import TensorSource
 from compressor.errors import MemoryShortError
 from compressor.families.contract import Family, ModelShape
 
+CPU = torch.device("cpu")
+_NOT_FOR_TRANSFORMERS = frozenset({"torch_dtype", "dtype", "intermediate_sizes"})
 
-def require_memory(needed_bytes: int, what: str, remedy: str) -> None:
-    """Raise MemoryShortError where less than `needed_bytes` of main memory is free."""
-    free_bytes = int(psutil.virtual_memory().available)
+
+def require_memory(needed_bytes: int, what: str, remedy: str, device: torch.device = CPU) -> None:
+    """Raise MemoryShortError where less than `needed_bytes` of `device`'s memory is free."""
+    if device.type == "cuda":
+        free_bytes, place = torch.cuda.mem_get_info(device)[0], "GPU memory"
+    else:
+        free_bytes, place = int(psutil.virtual_memory().available), "memory"
     if needed_bytes > free_bytes:
         raise MemoryShortError(
-            f"{what} needs {needed_bytes / 2**30:.1f} GiB of memory and {free_bytes / 2**30:.1f} GiB is free; {remedy}"
+            f"{what} needs {needed_bytes / 2**30:.1f} GiB of {place} and {free_bytes / 2**30:.1f} GiB is free; {remedy}"
         )
 
 
@@ -35,50 +42,18 @@ def assemble(
     Every layer's FFN takes the width of its tensors, so a checkpoint with unequal widths works as well. A `down_bias`
     in the source becomes the bias of that layer's down projection.
     """
-    settings = {
-        key: value for key, value in config.items() if key not in {"torch_dtype", "dtype", "intermediate_sizes"}
-    }
-    parsed = AutoConfig.for_model(**settings)
+    parsed = AutoConfig.for_model(**{key: value for key, value in config.items() if key not in _NOT_FOR_TRANSFORMERS})
     parsed.use_cache = False
-    with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(parsed, dtype=dtype)
-    model.to_empty(device=device or torch.device("cpu"))
+    # SDPA has no soft-cap; transformers' own remedy is the eager path.
+    attention = "sdpa" if shape.attention_cap is None else "eager"
+    # Weights without memory until they are read; buffers (rotary tables, embedding scales) are in no checkpoint.
+    with init_empty_weights(include_buffers=False):
+        model: Any = AutoModelForCausalLM.from_config(parsed, dtype=dtype, attn_implementation=attention)
+        _resize(model, source, family, shape)
     model.tie_weights()
-    _resize(model, source, family, shape)
-    _fill(model, source, family, shape)
-    return model.eval().requires_grad_(False)
-
-
-def _resize(model: Any, source: TensorSource, family: Family, shape: ModelShape) -> None:
-    present = frozenset(source.names())
-    for layer in range(shape.layers):
-        names = family.layer_names(layer)
-        for name in (names.gate, names.up, names.down):
-            rows, columns = source.shape(name)
-            linear = model.get_submodule(name.removesuffix(".weight"))
-            bias_name = f"{name.removesuffix('.weight')}.bias"
-            biased = bias_name in present
-            replacement = torch.nn.Linear(
-                columns, rows, bias=biased, dtype=linear.weight.dtype, device=linear.weight.device
-            )
-            parent, _, child = name.removesuffix(".weight").rpartition(".")
-            setattr(model.get_submodule(parent), child, replacement)
-
-
-def _fill(model: Any, source: TensorSource, family: Family, shape: ModelShape) -> None:
-    wanted = dict(model.named_parameters(remove_duplicate=True))
-    with torch.no_grad():
-        for name, parameter in wanted.items():
-            parameter.copy_(source.tensor(name))
-    _rebuild_buffers(model)
-
-
-def _rebuild_buffers(model: Any) -> None:
-    """Rotary tables are not in a checkpoint: made anew, since `to_empty` left them without values."""
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if "RotaryEmbedding" in type(child).__name__:
-                setattr(module, name, type(child)(config=child.config).to(next(model.parameters()).device))
+    _fill(model, source, dtype, device or CPU)
+    whole: torch.nn.Module = model.to(device or CPU).eval().requires_grad_(False)
+    return whole
 
 
 def layer_modules(model: Any, family: Family, shape: ModelShape) -> Sequence[Any]:
@@ -86,3 +61,23 @@ def layer_modules(model: Any, family: Family, shape: ModelShape) -> Sequence[Any
     return [
         model.get_submodule(family.layer_names(layer).down.rpartition(".down_proj")[0]) for layer in range(shape.layers)
     ]
+
+
+def _resize(model: torch.nn.Module, source: TensorSource, family: Family, shape: ModelShape) -> None:
+    present = frozenset(source.names())
+    for layer in range(shape.layers):
+        names = family.layer_names(layer)
+        for name in (names.gate, names.up, names.down):
+            rows, columns = source.shape(name)
+            place = name.removesuffix(".weight")
+            biased = f"{place}.bias" in present
+            parent, _, child = place.rpartition(".")
+            setattr(model.get_submodule(parent), child, torch.nn.Linear(columns, rows, bias=biased))
+
+
+def _fill(model: Any, source: TensorSource, dtype: torch.dtype, device: torch.device) -> None:
+    # A tied head is the embedding under a second name, and no checkpoint needs to hold it.
+    wanted = [name for name, _ in model.named_parameters()]
+    weights = {name: source.tensor(name).to(device, dtype) for name in wanted}
+    model.load_state_dict(weights, strict=False, assign=True)
+    model.tie_weights()

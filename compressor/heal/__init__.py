@@ -1,1 +1,1 @@
-"""Healing: low-rank training of a pruned model, merged."""
+"""Healing: LoRA on the pruned model, merged into its unquantised weights."""

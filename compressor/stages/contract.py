@@ -46,9 +46,14 @@ def text_digest(job: Job, source: str, split: Split) -> str:
     return hash_file(path)
 
 
-def replacing_stages(job: Job) -> tuple[str, ...]:
-    """Stages whose folders hold tensors to lay over the checkpoint, in order."""
+def reconstructed_stages(job: Job) -> tuple[str, ...]:
+    """Stages before healing whose folders hold tensors to lay over the checkpoint, in order."""
     return (PRUNE,) if job.recipe.reconstruct is None else (PRUNE, RECONSTRUCT)
+
+
+def replacing_stages(job: Job) -> tuple[str, ...]:
+    """All stages whose folders hold tensors to lay over the checkpoint, in order."""
+    return (*reconstructed_stages(job), HEAL) if job.recipe.heals else reconstructed_stages(job)
 
 
 def layer_key(index: int) -> str:

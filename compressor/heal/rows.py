@@ -1,0 +1,136 @@
+"""What healing reads: rows of token ids with a loss weight per token, in the order in which they are trained on.
+
+A question's tokens weigh little, its answer's 1, and the first token of a grounded answer most: it decides between quoting
+and admitting that nothing fits, as in the reference model's own training (compressor/pretrain).
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice, takewhile
+from pathlib import Path
+
+from compressor.grounded import Messages, grounded_examples
+from compressor.recipe.tables import Heal
+from compressor.text import Document, read_source, split_tuning
+from compressor.tokens import ChatTokenizer
+from models.errors import TextError
+from models.starter import Note, split_notes
+
+SOURCES = {"meadow": "medical_meadow"}
+"""Names of `heal.data` that stand for a corpus of another name."""
+GROUNDED_DRAWS = 8
+"""Examples drawn for each one wanted: those longer than a row are left out, since cut ones have no answer."""
+
+
+@dataclass(frozen=True)
+class HealRow:
+    """Token ids, and for each how much its prediction weighs in the loss; 0 for the first."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+@dataclass(frozen=True)
+class HealRows:
+    """`train` in training order, whole epochs and steps already counted out; `tuning` from other documents."""
+
+    train: list[HealRow]
+    tuning: list[HealRow]
+
+
+def source_name(recipe: Heal) -> str:
+    """The name under which compressor.text knows the recipe's data."""
+    return SOURCES.get(recipe.data, recipe.data)
+
+
+def build_heal_rows(recipe: Heal, tokenizer: ChatTokenizer, data: Path | None) -> HealRows:
+    """Rows for all steps of the recipe, and tuning rows. Raises TextError, TemplateError."""
+    source = source_name(recipe)
+    documents = read_source(source, data, "train")
+    parts = split_tuning(documents, (document.id for document in documents), source)
+    notes = split_notes()[0]
+    note_parts = split_tuning(notes, (note.id for note in notes), "starter")
+    most = None if recipe.steps is None else recipe.steps * recipe.batch_rows
+    train = _mixed(recipe, tokenizer, parts[0], note_parts[0], most=most, epochs=recipe.epochs)
+    tuning = _mixed(recipe, tokenizer, parts[1], note_parts[1], most=recipe.tuning_rows, epochs=1)
+    if len(train) < recipe.batch_rows:
+        raise TextError(
+            f"text {source} gives {len(train)} rows, less than one step of heal.batch_rows = {recipe.batch_rows}; "
+            "lower it or name more text"
+        )
+    return HealRows(train, tuning)
+
+
+def _mixed(
+    recipe: Heal,
+    tokenizer: ChatTokenizer,
+    documents: Sequence[Document],
+    notes: Sequence[Note],
+    *,
+    most: int | None,
+    epochs: int,
+) -> list[HealRow]:
+    """Rows of the documents, `epochs` times over, and the recipe's share of grounded ones; `most` rows at most."""
+    share = recipe.grounded_share
+    plain = chain.from_iterable(_plain_rows(recipe, tokenizer, documents) for _ in range(epochs))
+    rows = list(islice(plain, None if most is None else most - round(most * share)))
+    grounded = round(len(rows) * share / (1 - share))
+    rows += _grounded_rows(recipe, tokenizer, notes, grounded if most is None else min(grounded, most - len(rows)))
+    random.Random(recipe.seed).shuffle(rows)
+    return rows
+
+
+def _plain_rows(recipe: Heal, tokenizer: ChatTokenizer, documents: Sequence[Document]) -> Iterator[HealRow]:
+    """Rows of all documents, made as they are asked for: a corpus takes minutes, a short training a few hundred rows."""
+    order = list(documents)
+    random.Random(recipe.seed).shuffle(order)
+    for document in order:
+        yield from _document_rows(recipe, tokenizer, document)
+
+
+def _document_rows(recipe: Heal, tokenizer: ChatTokenizer, document: Document) -> Iterator[HealRow]:
+    length = recipe.tokens_per_row
+    if document.question is None:
+        for ids in tokenizer.windows(document, length):
+            yield HealRow(ids, [0.0] + [1.0] * (len(ids) - 1))
+        return
+    if tokenizer.has_template:
+        turns = [{"role": "user", "content": document.question}, {"role": "assistant", "content": document.text}]
+        ids, start = tokenizer.messages(turns), _answer_start(tokenizer, turns)
+    else:
+        question = [] if tokenizer.bos is None else [tokenizer.bos]
+        question += tokenizer.text(document.question + "\n")
+        end = [] if tokenizer.eos is None else [tokenizer.eos]
+        ids, start = [*question, *tokenizer.text(document.text), *end], len(question)
+    if start < length:
+        yield _weighted(recipe, ids[:length], start, 1.0)
+
+
+def _grounded_rows(recipe: Heal, tokenizer: ChatTokenizer, notes: Sequence[Note], count: int) -> list[HealRow]:
+    rows: list[HealRow] = []
+    for turns in islice(grounded_examples(notes, recipe.seed), count * GROUNDED_DRAWS):
+        if len(rows) == count:
+            break
+        ids = tokenizer.messages(turns)
+        if len(ids) <= recipe.tokens_per_row:
+            rows.append(_weighted(recipe, ids, _answer_start(tokenizer, turns), recipe.decision_weight))
+    if len(rows) < count:
+        raise TextError(
+            f"heal.tokens_per_row = {recipe.tokens_per_row} holds {len(rows)} grounded examples, {count} are wanted; "
+            "raise it or lower heal.grounded_share"
+        )
+    return rows
+
+
+def _answer_start(tokenizer: ChatTokenizer, turns: Messages) -> int:
+    """How many of the conversation's ids stand before the answer's first."""
+    pairs = zip(tokenizer.messages(turns), tokenizer.prompt(turns[:-1]), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _weighted(recipe: Heal, ids: list[int], start: int, first: float) -> HealRow:
+    weights = [recipe.question_weight] * start + [1.0] * (len(ids) - start)
+    weights[start] = first
+    weights[0] = 0.0
+    return HealRow(ids, weights)
