@@ -69,6 +69,10 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Calibration samples to draw; 3 give the spread.")] = 3,
     shares: Annotated[str, typer.Option(help="Shares of FFN neurons to remove, with commas.")] = "0.3,0.5,0.67",
     documents: Annotated[int, typer.Option(min=2, help="Held-out documents of each text.")] = 60,
+    heal: Annotated[
+        list[str] | None,
+        typer.Option(help="Also heal on `medquad` or `meadow`, as the recipe's [heal] says; repeatable."),
+    ] = None,
     sweep: Annotated[bool, typer.Option(help="Also measure the best method at 10 to 90%.")] = True,
 ) -> None:
     """Measure all criteria side by side on one calibration sample, and print where ours stands."""
@@ -83,7 +87,7 @@ def compare(
     from compressor.recipe.load import load_recipe
     from models.resolve import resolve_checkpoint
 
-    plan = Plan(parse_shares(shares), tuple(range(seeds)), sweep=sweep)
+    plan = Plan(parse_shares(shares), tuple(range(seeds)), tuple(heal or ()), sweep)
     loaded = load_recipe(recipe)
     folder = resolve_checkpoint(model)
     try:

@@ -7,10 +7,11 @@ from compressor.calibrate import Statistics, calibrate, load_statistics, save_st
 from compressor.checkpoint import TensorSource
 from compressor.compare.cell import Losses
 from compressor.compare.texts import HeldOut, read_held_out
+from compressor.heal.rows import HealRows, build_heal_rows
 from compressor.job import Job
-from compressor.layers import ModelView, mean_loss, stream_losses
+from compressor.layers import mean_loss, stream_losses
 from compressor.masks.budget import Cost, neuron_ceiling
-from compressor.recipe.tables import Budget
+from compressor.recipe.tables import Budget, Heal
 from compressor.rows import Batch, make_batches
 from compressor.sizes import model_cost
 from compressor.tokens import TokenRows, build_rows, load_rows, save_rows
@@ -46,6 +47,7 @@ class Bench:
         self.held_out = held_out
         self._cost: Cost | None = None
         self._seed: SeedInputs | None = None
+        self._heal_rows: dict[str, HealRows] = {}
 
     @property
     def cost(self) -> Cost:
@@ -78,16 +80,20 @@ class Bench:
             state.remove()
         return SeedInputs(seed, rows, load_statistics(statistics_path, self.job.shape.layers), folder)
 
+    def heal_recipe(self, data: str) -> Heal:
+        """The recipe's [heal] table for one text."""
+        return (self.job.recipe.heal or Heal()).model_copy(update={"data": data})
+
+    def heal_rows(self, data: str) -> HealRows:
+        """Rows that every cell healed on `data` sees in the same order. Raises TextError."""
+        if data not in self._heal_rows:
+            self._heal_rows[data] = build_heal_rows(self.heal_recipe(data), self.job.tokenizer, self.job.data)
+        return self._heal_rows[data]
+
     def measure(self, source: TensorSource) -> Losses:
         """Losses of every held-out document under a model of any widths."""
-        return self.measure_view(self.job.view(source))
-
-    def measure_view(self, model: ModelView) -> Losses:
-        """`measure` of a model that is already a view."""
-        losses: Losses = {}
-        for text, held_out in self.held_out.items():
-            losses[text] = stream_losses(model, make_batches(held_out.rows))
-        return losses
+        model = self.job.view(source)
+        return {text: stream_losses(model, make_batches(held_out.rows)) for text, held_out in self.held_out.items()}
 
     def tuning_loss(self, source: TensorSource, seed: SeedInputs) -> float:
         """Mean nats per token on the seed's tuning rows."""

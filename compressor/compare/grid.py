@@ -6,9 +6,9 @@ for the rate at which the verdict is given, which the task sets by held-out loss
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from compressor.compare.cell import Cell, Measured, Method, dense_cell
+from compressor.compare.cell import Cell, Measured, Method, Reconstruct, dense_cell
 from compressor.criteria.score import CRITERIA, native_method
 
 OBS_ROUNDS = 16
@@ -41,23 +41,48 @@ def published() -> list[Method]:
 
 def candidates() -> list[Method]:
     """Forms of our pipeline; the one with the lowest tuning loss is ours."""
-    refitted = [Method(name, mask, "dense") for name in ("jacobian", "wanda", "saliency") for mask in ALLOCATIONS]
-    return [*refitted, *(Method(name, "uniform", "dense", OBS_ROUNDS) for name in ("obs", "obs-exact"))]
-
-
-ALLOCATIONS = ("uniform", "global")
+    refitted = [Method(name, "uniform", "dense") for name in ("jacobian", "wanda", "saliency")]
+    spread = [Method("wanda", allocation, "dense") for allocation in ("global", "search")]
+    chosen = [Method("obs-exact", allocation, "dense", OBS_ROUNDS) for allocation in ("uniform", "search")]
+    return [*refitted, *spread, Method("obs", "uniform", "dense", OBS_ROUNDS), *chosen]
 
 
 def same_reconstruction() -> list[Method]:
     """Every criterion with equal widths and the same refit: what is left of the ranking."""
-    return [Method(name, "uniform", "dense") for name in CRITERIA]
+    chosen = [Method(name, "uniform", "dense", OBS_ROUNDS) for name in ("obs", "obs-exact")]
+    return [*(Method(name, "uniform", "dense") for name in CRITERIA), *chosen]
 
 
-def ablations() -> list[Method]:
-    """Our parts taken away one by one; those that stand in other lists as well are the same cells."""
-    targets = [Method(name, "uniform", target) for name in ("jacobian", "wanda") for target in ("none", "own", "dense")]
-    rounds = [Method("obs-exact", "uniform", "dense", count) for count in (1, 4, OBS_ROUNDS)]
-    return [*targets, Method("flap", "global"), *rounds, Method("obs-exact", "uniform", "own", OBS_ROUNDS)]
+def ablations() -> dict[str, list[Method]]:
+    """Our parts exchanged one by one; those that stand in other lists as well are the same cells."""
+    targets: tuple[Reconstruct, ...] = ("none", "own", "dense")
+    steepness = ("activation", "saliency", "jacobian", "wanda")
+    widths = ("uniform", "global", "learned", "search")
+    counts = (1, 4, OBS_ROUNDS)
+    return {
+        "criterion: does the Jacobian help?": [
+            Method(name, "uniform", target) for name in steepness for target in ("none", "dense")
+        ],
+        "mask": [Method("wanda", allocation, "dense") for allocation in widths],
+        "reconstruction": [
+            *(Method("wanda", "uniform", target) for target in targets),
+            *(Method("obs-exact", "uniform", target, OBS_ROUNDS) for target in targets[1:]),
+            Method("flap", "global"),
+            Method("flap", "global", "bias"),
+        ],
+        "rounds": [Method("obs-exact", "uniform", "dense", count) for count in counts],
+    }
+
+
+def learned() -> list[Method]:
+    """Masks trained by back-propagation: the paper's over its own saliency, and ATP's with LoRA, which tunes weights too."""
+    return [Method("saliency", "learned"), Method("saliency", "learned", "dense"), Method("atp", "own")]
+
+
+def unhealed() -> list[Method]:
+    """Everything that is measured at the first seed."""
+    lists = [published(), [TYR], candidates(), same_reconstruction(), *ablations().values(), learned()]
+    return list(dict.fromkeys(method for methods in lists for method in methods))
 
 
 def choose_ours(finished: Finished, share: float, seed: int) -> Method | None:
@@ -70,9 +95,8 @@ def wanted_cells(plan: Plan, finished: Finished, failed: Iterable[Cell], rise: R
     """Every cell that is wanted now, finished ones included, in the order of work: by seed, then share."""
     first = plan.seeds[0]
     cells = {dense_cell(): None}
-    everything = dict.fromkeys([*published(), TYR, *candidates(), *same_reconstruction(), *ablations()])
     for share in plan.shares:
-        cells |= dict.fromkeys(method.at(share, first) for method in everything)
+        cells |= dict.fromkeys(method.at(share, first) for method in unhealed())
     done = set(finished) | set(failed)
     if any(cell not in done for cell in cells):
         return list(cells)
@@ -86,7 +110,25 @@ def wanted_cells(plan: Plan, finished: Finished, failed: Iterable[Cell], rise: R
             cells |= dict.fromkeys(
                 method.at(judged, seed) for seed in plan.seeds for method in _verdict_methods(finished, judged, first)
             )
+    cells |= dict.fromkeys(_healed_cells(plan, finished))
     return list(cells)
+
+
+def heal_methods(finished: Finished, share: float, seed: int, data: str) -> list[Method]:
+    """What is healed on `data` at a share: ours, every criterion as published, and Týr's recipe; SliceGPT is no FFN pruning."""
+    methods = [method for method in _verdict_methods(finished, share, seed) if method.criterion != "slicegpt"]
+    return [replace(method, heal=data) for method in methods]
+
+
+def _healed_cells(plan: Plan, finished: Finished) -> list[Cell]:
+    """Healing at the first seed: the dense model, all of `heal_methods` at the shares asked for, and the sweep."""
+    seed, cells = plan.seeds[0], []
+    for data in plan.heals:
+        cells.append(dense_cell(data))
+        for share in plan.shares:
+            cells += [method.at(share, seed) for method in heal_methods(finished, share, seed, data)]
+        cells += [replace(cell, heal=data) for cell in (_sweep_cells(plan, finished) if plan.sweep else [])]
+    return cells
 
 
 def _verdict_methods(finished: Finished, share: float, seed: int) -> list[Method]:

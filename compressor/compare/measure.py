@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from compressor.checkpoint import TensorSource
 from compressor.compare.bench import Bench
-from compressor.compare.build import build_pruned
+from compressor.compare.build import Built, build_healed, build_pruned
 from compressor.compare.cell import Cell, Losses, Measured
 from compressor.compare.slicegpt import slice_model, slice_width, sliced_losses
 from compressor.export_hf import ffn_widths
@@ -31,11 +30,12 @@ def measure_cell(bench: Bench, cell: Cell, work: Path) -> Measured:
 
 def _measure_source(bench: Bench, cell: Cell, work: Path, started_s: float) -> Measured:
     seed = bench.seed_inputs(cell.seed)
-    facts: dict[str, Any] = {}
-    source: TensorSource = bench.job.checkpoint
+    built = Built(bench.job.checkpoint)
     if cell.criterion != "dense":
         built = build_pruned(bench, cell, work, lambda: None)
-        source, facts = built.source, built.facts
+    if cell.heal != "none":
+        built = build_healed(bench, cell, built, work / "healed")
+    source = built.source
     return _measured(
         cell,
         bench.measure(source),
@@ -43,7 +43,7 @@ def _measure_source(bench: Bench, cell: Cell, work: Path, started_s: float) -> M
         widths=ffn_widths(source, bench.job.family, bench.job.shape),
         parameters=unique_parameters(source, bench.job.family, bench.job.shape),
         wall_s=time.monotonic() - started_s,
-        facts=facts,
+        facts=built.facts,
     )
 
 

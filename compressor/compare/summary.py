@@ -1,7 +1,7 @@
 """From finished cells to the numbers of the tables: loss rises with intervals, and the verdicts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import exp
 from typing import Any
 
@@ -14,6 +14,8 @@ from compressor.compare.texts import HeldOut
 BEST_PUBLISHED_GOAL = 0.4
 TYR_GOAL = 0.8
 GOALS_FROM_SHARE = 0.5
+HEALED_GOALS = {0.5: 1.6, 0.67: 2.0}
+"""Share to the most that healed perplexity may be, as a multiple of the dense model's healed alike: the papers' ratios."""
 
 
 @dataclass(frozen=True)
@@ -169,3 +171,34 @@ def verdicts(scores: Scores, ours: Method, published: Sequence[Method], tyr: Met
                 goal_here = goal if bound else None
                 found.append(compare_methods(scores, ours, other, share=share, column=column, goal=goal_here))
     return [verdict for verdict in found if verdict is not None]
+
+
+@dataclass(frozen=True)
+class Healed:
+    """Our healed model against the dense model healed with the same data and steps, at one rate on one text."""
+
+    share: float
+    column: str
+    heal: str
+    ratio: float
+    """Perplexity over that of the healed dense model."""
+    recovered: float
+    """Share of the loss rise that healing took away: 1 − (rise over healed dense) / (rise without healing)."""
+    goal: float | None
+    met: bool | None
+
+
+def healings(scores: Scores, ours: Method, share: float, seed: int, data: str) -> list[Healed]:
+    """Every text's `Healed`; none where one of the cells is not finished."""
+    plain, healed = ours.at(share, seed), replace(ours, heal=data).at(share, seed)
+    dense = dense_cell(data)
+    if any(cell not in scores.finished for cell in (plain, healed, dense)):
+        return []
+    found = []
+    for column in scores.columns:
+        left = scores.rise(healed, column) - scores.rise(dense, column)
+        goal = HEALED_GOALS.get(share)
+        ratio_here = exp(left)
+        met = None if goal is None else ratio_here <= goal
+        found.append(Healed(share, column, data, ratio_here, 1 - left / scores.rise(plain, column), goal, met))
+    return found

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich import box
@@ -18,17 +18,19 @@ from compressor.compare.grid import (
     ablations,
     candidates,
     choose_ours,
+    heal_methods,
     judged_share,
+    learned,
     published,
     same_reconstruction,
     sweep_method,
 )
 from compressor.compare.run import Comparison
-from compressor.compare.summary import Scores, Verdict, table_row, verdicts
+from compressor.compare.summary import Healed, Scores, Verdict, healings, table_row, verdicts
 from compressor.report.tables import markdown_table
 
 PUBLISHED, REFITTED = "published, native form", "the same reconstruction"
-CANDIDATES, ABLATION = "forms of ours", "ablation"
+CANDIDATES, LEARNED, ABLATION = "forms of ours", "masks learned by back-propagation", "ablation"
 NOTES = f"""\
 Δ = ln PPL − ln PPL of the dense model, both over the same documents' tokens, mean over seeds; in brackets the
 {CONFIDENCE:.0%} interval of a paired bootstrap over documents ({DRAWS} draws). "unseen" and "seen": documents that share no run
@@ -49,6 +51,12 @@ def summarise(comparison: Comparison, plan: Plan) -> dict[str, Any]:
         "dense": _dense(scores),
         "tables": [_section(scores, plan, share) for share in shares],
         "verdicts": [_plain(verdict) for share in shares for verdict in _verdicts(comparison, plan, share)],
+        "healing": [
+            asdict(healed)
+            for data in plan.heals
+            for share in shares
+            for healed in _healed(comparison, plan, share, data)
+        ],
         "judged_share": judged,
         "sweep": _sweep(comparison, plan),
         "failed": {cell.name: message for cell, message in comparison.failed.items()},
@@ -64,9 +72,11 @@ def _section(scores: Scores, plan: Plan, share: float) -> dict[str, Any]:
     ours = choose_ours(scores.finished, share, plan.seeds[0])
     groups = {
         PUBLISHED: [*published(), TYR],
+        LEARNED: learned(),
         CANDIDATES: candidates(),
         REFITTED: same_reconstruction(),
-        ABLATION: ablations(),
+        **{f"{ABLATION}, {part}": methods for part, methods in ablations().items()},
+        **{f"healed on {data}": heal_methods(scores.finished, share, plan.seeds[0], data) for data in plan.heals},
     }
     rows = {name: [table_row(scores, method, share) for method in methods] for name, methods in groups.items()}
     first = next(iter(scores.columns))
@@ -87,6 +97,11 @@ def _verdicts(comparison: Comparison, plan: Plan, share: float) -> list[Verdict]
     return [] if ours is None else verdicts(comparison.scores, ours, published(), TYR, share)
 
 
+def _healed(comparison: Comparison, plan: Plan, share: float, data: str) -> list[Healed]:
+    ours = choose_ours(comparison.finished, share, plan.seeds[0])
+    return [] if ours is None else healings(comparison.scores, ours, share, plan.seeds[0], data)
+
+
 def _plain(verdict: Verdict) -> dict[str, Any]:
     return {**asdict(verdict), "met": verdict.met}
 
@@ -94,7 +109,9 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
 def _sweep(comparison: Comparison, plan: Plan) -> list[dict[str, Any]]:
     """Points of figures 3 and 4: rate, perplexity and parameters of the method that was swept."""
     method = sweep_method(plan, comparison.finished)
-    cells = [cell for cell in comparison.finished if cell.criterion == "dense" or cell.method == method]
+    cells = [
+        cell for cell in comparison.finished if cell.criterion == "dense" or replace(cell.method, heal="none") == method
+    ]
     scores = comparison.scores
     return [
         {
@@ -165,6 +182,12 @@ def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
         else:
             goal = "" if item["goal"] is None else f", goal {item['goal']}: {'met' if item['met'] else 'NOT met'}"
             lines.append(f"{against}, ratio {_interval(item['ratio'])}{goal}")
+    for item in summary["healing"]:
+        goal = "" if item["goal"] is None else f", goal {item['goal']}: {'met' if item['met'] else 'NOT met'}"
+        lines.append(
+            f"{item['share']:.0%}, {item['column']}, ours healed on {item['heal']}: perplexity {item['ratio']:.2f} times that of "
+            f"dense healed alike{goal}; {item['recovered']:.0%} of the loss rise recovered"
+        )
     if summary["judged_share"] is not None:
         lines.append(
             f"* 50% costs less than 0.1: judged at {summary['judged_share']:.0%}, where ours costs 0.3 or more"
