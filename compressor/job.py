@@ -41,10 +41,14 @@ class Job:
     reporter: Reporter
     group: Group = ALONE
     """This process among those that torchrun started, and its device."""
+    round_folder: str = ""
+    """Under stages/, what an earlier round of prune and heal has to itself; empty in the last or only one."""
+    before_rounds: Checkpoint | None = None
+    """The model as it came, where `checkpoint` is what an earlier round made of it."""
 
     def stage_folder(self, stage: str) -> Path:
         """`RUN/stages/NN-name`."""
-        return self.out / "stages" / stage
+        return self.out / "stages" / self.round_folder / stage
 
     def view(self, source: TensorSource) -> ModelView:
         """A model of this family over `source`, for the layer stream."""
@@ -52,8 +56,12 @@ class Job:
         return ModelView(source, self.family, self.shape, frequencies, self.group.device)
 
     def dense(self) -> ModelView:
-        """The model as it came."""
+        """The model to prune: as it came, or as an earlier round left it."""
         return self.view(self.checkpoint)
+
+    def teacher(self) -> ModelView:
+        """The model as it came, which healing may imitate."""
+        return self.view(self.before_rounds or self.checkpoint)
 
     def overlaid(self, stages: Sequence[str]) -> TensorSource:
         """The checkpoint with what `stages` replaced laid over it, later ones on top."""
@@ -105,9 +113,6 @@ def open_job(
     shape = family.shape(checkpoint.config)
     checkpoint.weight_files()
     _check_tensors(checkpoint, family, shape)
-    reason = family.allows_unequal_widths(checkpoint.config)
-    if reason is not None and recipe[1].mask.method != "uniform":
-        raise FamilyError(f'mask.method = "{recipe[1].mask.method}" makes layers of unequal width, but {reason}')
     tokenizer = ChatTokenizer(folder)
     _check_start(checkpoint.config, tokenizer)
     return Job(

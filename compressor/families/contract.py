@@ -109,7 +109,7 @@ class Family(Protocol):
         """φ', elementwise."""
 
     def allows_unequal_widths(self, config: dict[str, Any]) -> str | None:
-        """None where layers may differ in width, else why not and what to do instead."""
+        """None where layers may differ in width, else why not, as half a sentence."""
 
     def gguf_layout(self, *, equal_widths: bool) -> GgufLayout:
         """The llama.cpp architecture for this family's files. Raises FamilyError where there is none."""

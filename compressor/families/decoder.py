@@ -133,20 +133,17 @@ class Decoder:
         return silu_slope(gate)
 
     def allows_unequal_widths(self, config: dict[str, Any]) -> str | None:
-        """None where layers may differ in width, else why not and what to do instead."""
+        """None where layers may differ in width, else why not."""
         if self.unequal_layout is not None:
             return None
-        return (
-            f"llama.cpp loads {self.equal_layout.architecture} files with one FFN width in all layers only;"
-            ' use mask.method = "uniform"'
-        )
+        return f"llama.cpp loads {self.equal_layout.architecture} files with one FFN width in all layers only"
 
     def gguf_layout(self, *, equal_widths: bool) -> GgufLayout:
         """The llama.cpp architecture for this family's files. Raises FamilyError where there is none."""
         if equal_widths:
             return self.equal_layout
         if self.unequal_layout is None:
-            raise FamilyError(f"layers differ in width, but {self.allows_unequal_widths({})}")
+            raise FamilyError(f"layers differ in width, but {self.allows_unequal_widths({})}; use one width")
         return self.unequal_layout
 
 

@@ -27,7 +27,4 @@ class Qwen3Family(Decoder):
         """None for a tied head: `openelm` has no output matrix of its own."""
         if self.parse(config).tie_word_embeddings:
             return None
-        return (
-            "llama.cpp has no architecture for Qwen 3 with an output matrix of its own and layers of unequal width;"
-            ' use mask.method = "uniform"'
-        )
+        return "llama.cpp has no architecture for Qwen 3 with an output matrix of its own and layers of unequal width"
