@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench scale-check clean
+.PHONY: setup demo test test-slow lint bench compare scale-check harness-check clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# The whole table of criteria on the reference model; needs BEDSIDE_DATA, continues where it was stopped.
+compare: $(STAMP)
+	$(BIN)/bedside compare reference --recipe reference-compare --out build/compare
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.decode

@@ -1,0 +1,165 @@
+"""Scores of a file and of a checkpoint against each other and against the plainest computation."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from compressor.export_gguf import export_gguf
+from compressor.tasks.agreement import compare_scores
+from compressor.tasks.answers import likeliest
+from compressor.tasks.benchmarks import read_task
+from compressor.tasks.checkpoint import CheckpointModel
+from compressor.tasks.generation import citation_count, citation_scores, grounded_answers
+from compressor.tasks.gguf import GgufModel
+from compressor.tasks.items import Task
+from compressor.tasks.likelihood import Continuation, continuations, shared_tokens
+from models.resolve import resolve_checkpoint
+from tests.compressor.tasks.questions import write_benchmarks
+from tests.compressor.test_export_gguf import gguf_model
+
+pytestmark = pytest.mark.usefixtures("one_core")
+
+CHOICES = ["yes", "no", "maybe the answer is longer than that", "maybe the answer is"]
+NATS = 1e-3
+
+
+@pytest.fixture(scope="module")
+def tiny_file(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("gguf") / "tiny-f32.gguf"
+    export_gguf(gguf_model(tiny_folder), path, "f32")
+    return path
+
+
+@pytest.fixture(scope="module")
+def file_model(tiny_file: Path, one_core: None) -> Iterator[GgufModel]:
+    with GgufModel(tiny_file, kv_type="f32", flash_attention=False, threads=1) as model:
+        yield model
+
+
+def plain_loglikelihoods(folder: Path, prompt: str, choices: Sequence[str]) -> list[float]:
+    """One forward pass a choice through transformers, no padding, no sharing."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = LlamaForCausalLM.from_pretrained(folder).eval()
+    begin = len(tokenizer(prompt, add_special_tokens=False).input_ids) + 1
+    totals = []
+    for choice in choices:
+        ids = torch.tensor([[0, *tokenizer(f"{prompt} {choice}", add_special_tokens=False).input_ids]])
+        with torch.inference_mode():
+            log_p = torch.log_softmax(model(ids).logits[0].double(), -1)
+        totals.append(sum(float(log_p[p - 1, ids[0, p]]) for p in range(begin, ids.shape[1])))
+    return totals
+
+
+def test_file_and_checkpoint_give_the_plain_loglikelihoods(tiny_folder: Path, file_model: GgufModel) -> None:
+    prompt = "Question: Is fever a sign of infection?\nAnswer:"
+    expected = plain_loglikelihoods(tiny_folder, prompt, CHOICES)
+    assert file_model.loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
+    assert CheckpointModel(tiny_folder).loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
+
+
+def test_more_choices_than_sequences_and_too_long_prompts(tiny_folder: Path, file_model: GgufModel) -> None:
+    """Seventeen branches run in groups; a prompt beyond the context loses its left end, as in lm-eval."""
+    choices = [f"{number} mg of the drug each day" for number in range(17)]
+    checkpoint = CheckpointModel(tiny_folder)
+    expected = plain_loglikelihoods(tiny_folder, "Dose:", choices)
+    assert file_model.loglikelihoods("Dose:", choices) == pytest.approx(expected, abs=NATS)
+    long = "fever and cough " * 900 + "\nAnswer:"
+    assert len(checkpoint.tokenize(long)) > checkpoint.longest == 1024
+    found = file_model.loglikelihoods(long, CHOICES)
+    assert found == pytest.approx(checkpoint.loglikelihoods(long, CHOICES), abs=NATS)
+    assert file_model.loglikelihoods("Dose:", choices) == pytest.approx(expected, abs=NATS)
+
+
+def test_continuations_are_cut_like_lm_eval() -> None:
+    def tokenize(text: str) -> list[int]:
+        return [ord(character) for character in text]
+
+    whole = continuations(tokenize, [1], "ab", ["x", "yz"], 10)
+    assert whole == [
+        Continuation((1, *map(ord, "ab x")), 3),
+        Continuation((1, *map(ord, "ab yz")), 3),
+    ]
+    assert shared_tokens(whole) == 4
+    cut = continuations(tokenize, [1], "abcdef", ["x", "yz"], 4)
+    assert [bytes(part.ids).decode() for part in cut] == ["def x", "ef yz"]
+    assert [part.first for part in cut] == [3, 2]
+    assert shared_tokens(cut) == 0
+    spaced = continuations(tokenize, [], "a: ", ["x"], 10)
+    assert spaced == [Continuation(tuple(map(ord, "a:  x")), 2)]
+
+
+def agree(file: Path, folder: Path, tasks: Sequence[Task]) -> None:
+    checkpoint = CheckpointModel(folder)
+    with GgufModel(file, kv_type="f32", flash_attention=False, threads=1) as model:
+        pairs = [
+            (likeliest(item, model, "acc").scores, likeliest(item, checkpoint, "acc").scores)
+            for task in tasks
+            for item in task.items
+        ]
+    found = compare_scores([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+    assert found.largest_difference < 1e-2
+    assert found.decided_alike == found.decided
+    assert found.decided >= 0.8 * found.items > 0
+
+
+def test_file_and_checkpoint_choose_alike(tiny_file: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    data = write_benchmarks(tmp_path)
+    names = ("medqa", "pubmedqa", "retention")
+    agree(
+        tiny_file, tiny_folder, [read_task(n, data, template="lm-eval", mode="likelihood", limit=None) for n in names]
+    )
+
+
+@pytest.mark.shared
+@pytest.mark.skipif("BEDSIDE_DATA" not in os.environ, reason="BEDSIDE_DATA is not set")
+def test_reference_file_and_checkpoint_choose_alike_on_real_questions(tmp_path: Path) -> None:
+    data, folder = Path(os.environ["BEDSIDE_DATA"]), resolve_checkpoint("reference")
+    export_gguf(gguf_model(folder), tmp_path / "f32.gguf", "f32")
+    tasks = [
+        read_task(name, data, template="lm-eval", mode="likelihood", limit=5)
+        for name in ("medqa", "medmcqa", "pubmedqa", "retention")
+    ]
+    agree(tmp_path / "f32.gguf", folder, tasks)
+
+
+def test_agreement_counts_what_rounding_cannot_have_swapped() -> None:
+    first = [[-1.0, -2.0], [-1.0, -1.1], [-3.0, -1.0], [-1.0, -5.0]]
+    second = [[-1.1, -2.0], [-1.1, -1.0], [-3.0, -1.0], [-1.0, -5.0]]
+    found = compare_scores(first, second)
+    assert (found.items, found.decided, found.decided_alike, found.close_alike) == (4, 3, 3, 0)
+    assert found.largest_difference == pytest.approx(0.1)
+
+
+def test_both_write_the_same_greedy_text(tiny_folder: Path, file_model: GgufModel) -> None:
+    checkpoint = CheckpointModel(tiny_folder)
+    prompt = "The treatment of fever"
+    assert file_model.complete(prompt, 12) == checkpoint.complete(prompt, 12)
+    whole = file_model.complete(prompt, 12).text
+    stop = whole[len(whole) // 2]
+    assert file_model.complete(prompt, 12, stop=stop).text == whole.partition(stop)[0]
+    assert checkpoint.complete(prompt, 12, stop=stop) == file_model.complete(prompt, 12, stop=stop)
+    messages = [{"role": "user", "content": "What is fever?"}]
+    assert file_model.answer(messages, 8) == checkpoint.answer(messages, 8) is not None
+    assert file_model.answer([{"role": "user", "content": "fever " * 2000}], 8) is None
+
+
+def test_generation_checks_count_every_prompt(file_model: GgufModel) -> None:
+    ticks: list[None] = []
+    found = grounded_answers(file_model, 3, lambda: ticks.append(None))
+    assert len(ticks) == 3
+    assert found.prompts <= 3
+    assert 0 <= found.empty <= 1
+    assert found.cites_right in {None, 0.0, 0.5, 1.0, 1 / 3, 2 / 3}
+
+
+def test_citations_are_asked_of_a_file(tiny_file: Path, tmp_path: Path) -> None:
+    ticks: list[None] = []
+    found = citation_scores(tiny_file, write_benchmarks(tmp_path), 3, lambda: ticks.append(None))
+    assert found.questions == 3
+    assert found.unanswerable == 1
+    assert len(ticks) == citation_count(3) == 4
+    assert found.first_citation_right < 0.5
