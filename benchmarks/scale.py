@@ -24,6 +24,7 @@ from rich.table import Table
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import TikTokenConverter
 
 from compressor.calibrate import calibrate
 from compressor.checkpoint import Checkpoint, Overlay
@@ -98,9 +99,9 @@ def save_tokenizer(folder: Path) -> str:
     data = os.environ.get("BEDSIDE_DATA")
     real = Path(data).parent / "tokenizers" / "llama3" / "tokenizer.model" if data else None
     if real is not None and real.is_file():
-        from tests.compressor.test_llama3_vocabulary import llama3_tokenizer
-
-        _save(llama3_tokenizer(real), folder)
+        begin, end = "<|begin_of_text|>", "<|end_of_text|>"
+        converted = TikTokenConverter(vocab_file=str(real), extra_special_tokens=[begin, end]).converted()
+        _save(PreTrainedTokenizerFast(tokenizer_object=converted, bos_token=begin, eos_token=end), folder)
         return "Llama 3's tokenizer"
     vocabulary = make_vocabulary(LLAMA_3_8B.vocab_size)
     ids = {token: index for index, token in enumerate(vocabulary.tokens)}
@@ -187,10 +188,10 @@ def _time_layer(folder: Path, scratch: Path, tokens: int, width: int) -> tuple[f
     fitting, tuning = make_batches(rows[:-2]), make_batches(rows[-2:])
     with torch.inference_mode():
         started = time.monotonic()
-        calibrate(dense, fitting, StreamCheckpoint(scratch / "state"))
+        calibrate(dense, fitting, StreamCheckpoint(scratch / "calibrate"))
         calibrated = time.monotonic()
         walk = Reconstruction(dense, pruned, fitting, tuning, "dense")
-        walk.run((0.0001, 0.001, 0.01, 0.1, 1.0), scratch, StreamCheckpoint(scratch / "state"))
+        walk.run((0.0001, 0.001, 0.01, 0.1, 1.0), scratch, StreamCheckpoint(scratch / "reconstruct"))
     return calibrated - started, time.monotonic() - calibrated
 
 
