@@ -54,7 +54,7 @@ def compress(
         typer.echo("interrupted; run the same command to continue", err=True)
         raise typer.Exit(130) from None
     print_table(build_report(out, manifest), Console())
-    typer.echo(f"report: {out / 'report' / 'report.md'}", err=True)
+    typer.echo(f"report: {out / 'report' / 'index.html'}", err=True)
 
 
 def compare(
@@ -101,7 +101,7 @@ def compare(
     print_summary(write_comparison(comparison, plan), Console())
     typer.echo(f"tables and figures: {out / 'report'}", err=True)
     if comparison.failed:
-        typer.echo(f"{len(comparison.failed)} cells failed; their reasons are in {out / 'cells'}", err=True)
+        typer.echo(f"cells that failed: {len(comparison.failed)}; their reasons are in {out / 'cells'}", err=True)
         raise typer.Exit(1)
 
 
@@ -120,7 +120,8 @@ def report(run: Annotated[Path, typer.Argument(help="Run folder of `bedside comp
     """Write and print the report of a finished run again."""
     from rich.console import Console
 
-    from compressor.report.tables import build_report, print_table, read_manifest, write_report
+    from compressor.report.run import write_report
+    from compressor.report.tables import build_report, print_table, read_manifest
 
     manifest = read_manifest(run)
     write_report(run, manifest)

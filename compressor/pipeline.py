@@ -25,7 +25,8 @@ from compressor.manifest import (
     write_json,
     write_record,
 )
-from compressor.report.tables import read_manifest, write_report
+from compressor.report.run import write_report
+from compressor.report.tables import read_manifest
 from compressor.stages.contract import Stage
 from compressor.stages.mask import most_neurons
 from compressor.stages.plan import plan

@@ -131,7 +131,12 @@ def build_healed(bench: Bench, cell: Cell, built: Built, folder: Path) -> Built:
     job = bench.job
     recipe = bench.heal_recipe(cell.heal)
     outcome = heal(
-        job.view(built.source), job.dense(), job.checkpoint.config, recipe, bench.heal_rows(cell.heal), folder
+        job.view(built.source),
+        job.dense(),
+        job.checkpoint.config,
+        recipe,
+        bench.heal_rows(cell.heal),
+        folder=folder,
     )
     source = Overlay(built.source, replaced_tensors(folder))
     facts = {**built.facts, "heal_steps": outcome.steps, "heal_best_step": outcome.best_step}

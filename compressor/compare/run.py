@@ -53,8 +53,7 @@ def run_comparison(job: Job, plan: Plan, documents: int, measure: Measure = meas
 
 
 def _rise(comparison: Comparison) -> Callable[[Cell], float]:
-    text = next(iter(comparison.bench.held_out))
-    return lambda cell: comparison.scores.rise(cell, text)
+    return lambda cell: comparison.scores.rise(cell, next(iter(comparison.scores.columns)))
 
 
 def _run_cells(comparison: Comparison, cells: list[Cell], measure: Measure) -> None:

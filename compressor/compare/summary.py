@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import exp
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ class Column:
     """One text of the tables, or the part of it that does or does not share a passage with training text."""
 
     name: str
+    """A text's name, a file's without folder and suffix; " unseen" or " seen" after it for a part."""
     text: str
     documents: tuple[int, ...]
 
@@ -32,11 +34,12 @@ def columns_of(held_out: Mapping[str, HeldOut]) -> list[Column]:
     columns = []
     for text, held in held_out.items():
         everything = tuple(range(len(held.rows)))
-        columns.append(Column(text, text, everything))
+        short = Path(text).stem.replace(" ", "-")
+        columns.append(Column(short, text, everything))
         if any(held.overlaps) and not all(held.overlaps):
             for name, seen in (("unseen", False), ("seen", True)):
                 part = tuple(index for index in everything if held.overlaps[index] is seen)
-                columns.append(Column(f"{text} {name}", text, part))
+                columns.append(Column(f"{short} {name}", text, part))
     return columns
 
 

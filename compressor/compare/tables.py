@@ -43,7 +43,7 @@ weights too."""
 def summarise(comparison: Comparison, plan: Plan) -> dict[str, Any]:
     """Everything that the tables and figures show, as plain values."""
     scores = comparison.scores
-    text = next(iter(comparison.bench.held_out))
+    text = next(iter(scores.columns))
     judged = judged_share(plan, comparison.finished, lambda cell: scores.rise(cell, text))
     shares = sorted({*plan.shares, *([judged] if judged is not None else [])})
     return {
@@ -237,9 +237,11 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
         for name in columns:
             shown.add_column(name, justify="right", no_wrap=True)
         for row in [*([ours] if ours is not None else []), *table["groups"][PUBLISHED]]:
-            label = f"ours: {row['method']}" if row is ours else row["method"]
+            label = "ours" if row is ours else row["method"]
             shown.add_row(label, *(f"{row['texts'][name]['rise']['value']:.3f}" for name in columns))
         console.print(shown)
+        if ours is not None:
+            console.print(f"ours: {ours['method']}", highlight=False, markup=False)
     for line in short_verdicts(summary):
         console.print(line, highlight=False, markup=False)
 

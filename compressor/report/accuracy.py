@@ -14,6 +14,8 @@ CITATION_COLUMNS = ("model", "questions", "cites right", "verbatim", "false answ
 PUBLISHED_COLUMNS = ("published", "MedQA, 4 options", "MedQA, 5 options", "MedMCQA", "PubMedQA")
 _PUBLISHED_KEYS = ("medqa", "medqa_5_options", "medmcqa", "pubmedqa")
 ABSENT = "–"
+Section = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+"""Title, columns and rows of one table."""
 
 
 def task_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -94,11 +96,9 @@ def published_cells(published: Sequence[Mapping[str, Any]]) -> list[tuple[str, .
     ]
 
 
-def accuracy_sections(
-    rows: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, Any]]
-) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
+def accuracy_sections(rows: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Title, columns and rows of every table that the rows have something for."""
-    sections = [
+    sections: list[Section] = [
         (f"{task}, {rows[0]['tasks'][task]['items']} questions", ACCURACY_COLUMNS, accuracy_cells(rows, task))
         for task in task_names(rows)
     ]

@@ -10,9 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compressor.errors import RunError
-from compressor.manifest import write_json
 from compressor.report.accuracy import accuracy_sections, print_accuracy
-from compressor.storage import write_text
 
 COLUMNS = ("file", "size MB", "parameters", "FFN cut", "perplexity", "bits/byte", "tok/s")
 LONG_COLUMNS = (*COLUMNS, "prompt tok/s", "llama.cpp chunks")
@@ -21,13 +19,6 @@ CONVENTIONS = """\
 Perplexity (`hf_stride`): each document alone, BOS first, windows overlapping by half, every token scored once; bits per
 byte are of this. llama.cpp chunks (`llama_cpp_chunk`): all text joined, windows starting with BOS, second half scored.
 Both are of the file itself, through llama.cpp."""
-
-
-def write_report(out: Path, manifest: Mapping[str, Any]) -> None:
-    """Write RUN/report/report.md and report.json. Raises StorageError, RunError for an unfinished run."""
-    report = build_report(out, manifest)
-    write_json(out / "report" / "report.json", report)
-    write_text(out / "report" / "report.md", to_markdown(report))
 
 
 def read_manifest(out: Path) -> dict[str, Any]:
@@ -95,7 +86,7 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         lines += [f"Text: {text}", "", *markdown_table(LONG_COLUMNS, cells(report, text)), ""]
     for title, columns, rows in accuracy_sections(report["rows"], report["published"]):
         lines += [f"## {title}", "", *markdown_table(columns, rows), ""]
-    lines += [CONVENTIONS, "", *_stage_notes(report["facts"]), ""]
+    lines += [CONVENTIONS, "", *stage_notes(report["facts"]), ""]
     lines += [
         f"Peak memory {report['peak_memory_bytes'] / 2**20:.0f} MiB; {sum(report['wall_s'].values()):.0f} s in all.",
         "",
@@ -104,7 +95,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _stage_notes(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def stage_notes(facts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Markdown items: what the stages found."""
     notes = []
     for name, found in facts.items():
         if "tokens" in found:

@@ -96,7 +96,9 @@ def test_the_run_folder_holds_what_the_design_names(finished: Path) -> None:
         "reference-small-q4_0.gguf",
     ]
     assert (finished / "hf" / "config.json").is_file()
-    assert {path.name for path in (finished / "report").iterdir()} == {"report.md", "report.json"}
+    figures = {f"{name}.{suffix}" for name in ("size-starter", "widths") for suffix in ("svg", "png")}
+    tables = {"index.html", "report.md", "report.json", "report.csv"}
+    assert {path.name for path in (finished / "report").iterdir()} == tables | figures
     manifest = json.loads((finished / "manifest.json").read_text("utf-8"))
     assert list(manifest["stages"]) == [
         "01-calibrate", "02-saliency", "03-mask", "04-prune",
