@@ -2,7 +2,8 @@
 
 `make harness-check` installs `lm_eval` in an environment of its own and runs this. The harness reads the checkpoint through
 transformers; ours reads it too, and its F32 GGUF file through llama.cpp. On every item whose best two choices lie further
-apart than twice the largest measured difference of scores, all three must choose alike; the others are counted.
+apart than twice the largest measured difference of scores, all three must choose alike; the others are counted. Since a
+large difference would decide nothing, it may not pass LIMIT_NATS.
 """
 
 import argparse
@@ -31,6 +32,8 @@ from compressor.tokens import ChatTokenizer
 from models.resolve import resolve_checkpoint
 
 LETTERS = "ABCD"
+LIMIT_NATS = 0.01
+"""Two float32 computations of one model differ by far less; a wrong prompt, token or BOS by far more."""
 HARNESS_YAML = {"medqa": "medqa/medqa.yaml", "medmcqa": "medmcqa/medmcqa.yaml", "pubmedqa": "pubmedqa/pubmedqa.yaml"}
 
 
@@ -107,7 +110,7 @@ def export_f32(folder: Path, path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line a pair and task; exit 1 where a decided item is chosen differently."""
+    """Print one line a pair and task; 1 where any of them fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="reference", help="catalogue id or Hugging Face folder")
     parser.add_argument(
@@ -134,14 +137,14 @@ _PAIRS = (("checkpoint", "lm_eval"), ("GGUF F32", "lm_eval"), ("GGUF F32", "chec
 
 
 def print_agreement(pair: tuple[str, str], task: str, scores: Mapping[str, Mapping[str, list[list[float]]]]) -> bool:
-    """One line; whether a decided item is chosen differently."""
+    """One line; whether a decided item is chosen differently or the scores are not the same model's."""
     result: Agreement = compare_scores(scores[pair[0]][task], scores[pair[1]][task])
     sys.stdout.write(
         f"{task:9} {pair[0]:>10} / {pair[1]:<10} {result.items} items, largest difference {result.largest_difference:.2e}"
         f" nats; {result.decided} decided, {result.decided_alike} of them alike;"
         f" {result.items - result.decided} too close to call, {result.close_alike} of them alike\n"
     )
-    return result.decided_alike < result.decided
+    return result.decided_alike < result.decided or result.largest_difference > LIMIT_NATS
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def run_evaluate(job: Job, folder: Path) -> Outcome:
     recipe = job.recipe.evaluate
     texts = {source: read_texts(source, job.data, recipe.documents) for source in recipe.text}
     tasks, neurons = _tasks(job), job.shape.layers * job.shape.ffn
-    rows, files, dense = [], [], None
+    rows: list[dict[str, Any]] = []
+    files: list[Path] = []
+    dense = None
     for label, path in finished_files(job).items():
         row = evaluate_file(
             label, path, texts, window=recipe.context_tokens, dense_neurons=neurons, reporter=job.reporter

@@ -60,6 +60,8 @@ def evaluate(
     names = [name for name in tasks.split(",") if name]
     if not names and not text:
         raise typer.BadParameter("nothing to measure: give --tasks, --text, or both")
+    if errors is not None and errors.is_dir() and any(errors.iterdir()):
+        raise typer.BadParameter(f"--errors {errors} holds files, perhaps of another model; give a new folder")
     asked = [read_task(name, data, template=template.value, mode=mode.value, limit=limit) for name in names]
     texts = {source: read_texts(source, data, limit) for source in text or ()}
     models = {"dense": dense, "model": model} if dense else {"model": model}

@@ -27,7 +27,7 @@ def mcnemar_p(fixed: int, broken: int) -> float:
     """Two-sided exact McNemar test on the items that two models answer differently (binomial with a half)."""
     differing = fixed + broken
     tail = sum(math.comb(differing, count) for count in range(min(fixed, broken) + 1))
-    return min(1.0, 2 * tail / 2**differing)
+    return min(1.0, 2 * tail / (1 << differing))
 
 
 def confusion_matrix(gold: Sequence[int], chosen: Sequence[int | None], classes: int) -> Matrix:

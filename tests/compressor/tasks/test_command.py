@@ -82,12 +82,17 @@ def test_tables_compare_with_dense(tiny_folder: Path, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_nothing_to_measure_is_a_usage_error(tiny_folder: Path) -> None:
+def test_nothing_to_measure_and_a_used_folder_are_usage_errors(tiny_folder: Path, tmp_path: Path) -> None:
+    """Answers kept for one model must not be taken for another's."""
     app = typer.Typer()
     app.command()(evaluate)
     result = CliRunner().invoke(app, [str(tiny_folder)])
     assert result.exit_code == 2
     assert "--tasks" in result.output
+    (tmp_path / "items").mkdir()
+    result = CliRunner().invoke(app, [str(tiny_folder), "--text", "starter", "--errors", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "new folder" in " ".join(result.output.split())
 
 
 def test_the_stage_asks_every_file(tiny_folder: Path, tmp_path: Path) -> None:

@@ -58,8 +58,9 @@ def test_class_scores_by_hand() -> None:
     matrix = confusion_matrix(gold, chosen, 3)
     assert matrix.tolist() == [[4, 1, 0, 0], [1, 2, 0, 0], [0, 1, 0, 1]]
     a, b, c = class_scores(matrix, ["a", "b", "c"])
-    assert (a.precision, a.recall, a.f1, a.support, a.chosen) == (4 / 5, 4 / 5, pytest.approx(4 / 5), 5, 5)
-    assert (b.precision, b.recall, b.f1, b.support, b.chosen) == (2 / 4, 2 / 3, pytest.approx(4 / 7), 3, 4)
+    assert (a.precision, a.recall, a.support, a.chosen) == (4 / 5, 4 / 5, 5, 5)
+    assert (b.precision, b.recall, b.support, b.chosen) == (2 / 4, 2 / 3, 3, 4)
+    assert [a.f1, b.f1] == pytest.approx([4 / 5, 4 / 7])
     assert (c.precision, c.recall, c.f1, c.support, c.chosen) == (0.0, 0.0, 0.0, 2, 0)
     assert accuracy(matrix) == 0.6
     assert macro([a, b, c]).f1 == pytest.approx((4 / 5 + 4 / 7 + 0) / 3)
@@ -92,7 +93,7 @@ def test_majority_rows_of_the_official_sets(counts: tuple[int, ...], share: floa
 
 def test_bootstrap_comes_near_the_normal_interval() -> None:
     gold = [0, 1] * 200
-    chosen: list[int | None] = [0] * 300 + [1] * 100
+    chosen: list[int | None] = [*[0] * 300, *[1] * 100]
     matrix = confusion_matrix(gold, chosen, 2)
     share = accuracy(matrix)
     half = 1.96 * math.sqrt(share * (1 - share) / 400)
