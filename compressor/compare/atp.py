@@ -111,7 +111,8 @@ def _train(task: GateTask, model: Any, recipe: Heal, advance: Advance) -> torch.
         found = model(input_ids=batch.ids).logits[:, :-1][batch.valid[:, 1:]]
         loss = functional.cross_entropy(found.float(), batch.ids[:, 1:][batch.valid[:, 1:]])
         optimiser.zero_grad()
-        (loss + RATE_WEIGHT * rate_loss(gates[0].mean(), target)).backward()
+        total = loss + RATE_WEIGHT * rate_loss(gates[0].mean(), target)
+        total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         advance()
     return logits.detach()

@@ -131,7 +131,8 @@ def _principal(model: ModelView, states: Sequence[torch.Tensor], batches: Sequen
         text = hidden[batch.valid].double()
         moment += text.T @ text
     moment.diagonal().add_(DAMPING * moment.diagonal().mean())
-    return torch.linalg.eigh(moment).eigenvectors.flip(1)[:, :width].float()
+    vectors: torch.Tensor = torch.linalg.eigh(moment).eigenvectors
+    return vectors.flip(1)[:, :width].float()
 
 
 def _normed(model: ModelView, states: torch.Tensor) -> torch.Tensor:

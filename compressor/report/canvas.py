@@ -1,10 +1,10 @@
 """How every figure looks: 80 mm wide, colours that colour-blind readers tell apart, direct labels, the same bytes each time."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -49,10 +49,15 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def _settings() -> AbstractContextManager[None]:
+    # matplotlib types its keys as a list of literals, which a plain dictionary is not.
+    return matplotlib.rc_context(cast(Any, SETTINGS))
+
+
 @contextmanager
 def new_figure(*heights_mm: float) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure of stacked panels, titles and labels within their heights, under the house's settings."""
-    with matplotlib.rc_context(SETTINGS):
+    with _settings():
         figure = Figure(figsize=(WIDTH_MM * MM, sum(heights_mm) * MM), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(len(heights_mm), 1, squeeze=False, height_ratios=heights_mm)
@@ -62,7 +67,7 @@ def new_figure(*heights_mm: float) -> Iterator[tuple[Figure, list[Axes]]]:
 def save_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
     """Write `name.svg` and `name.png`; the same figure gives the same bytes. Raises StorageError."""
     paths = (folder / f"{name}.svg", folder / f"{name}.png")
-    with matplotlib.rc_context(SETTINGS):
+    with _settings():
         for path, metadata in zip(paths, ({"Date": None, "Creator": None}, {"Software": None}), strict=True):
             content = BytesIO()
             figure.savefig(content, format=path.suffix[1:], dpi=PNG_DPI, metadata=metadata)
