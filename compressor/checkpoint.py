@@ -70,7 +70,7 @@ class TensorFiles:
         except SafetensorError as error:
             raise CheckpointError(f"{path.name} does not hold {name} ({error}); fetch the checkpoint again") from error
         if name not in self._finite:
-            if not all(bool(torch.isfinite(part).all()) for part in tensor.flatten().split(CHECKED_ELEMENTS)):
+            if not all(bool(torch.isfinite(part).all()) for part in torch.split(tensor.flatten(), CHECKED_ELEMENTS)):
                 raise CheckpointError(f"{name} in {path.name} holds NaN or infinity; fetch the checkpoint again")
             self._finite.add(name)
         return tensor

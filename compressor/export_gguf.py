@@ -249,7 +249,7 @@ def _encode(entry: _Entry, kind: gguf.GGMLQuantizationType) -> npt.NDArray[Any]:
     }[kind]
     tensor = entry.read().contiguous().flatten()
     encoded = torch.empty(tensor.shape, dtype=target)
-    for part, place in zip(tensor.split(ENCODED_ELEMENTS), encoded.split(ENCODED_ELEMENTS), strict=True):
+    for part, place in zip(torch.split(tensor, ENCODED_ELEMENTS), torch.split(encoded, ENCODED_ELEMENTS), strict=True):
         if target is torch.float16 and float(part.abs().max()) > F16_LIMIT:
             raise CheckpointError(
                 f"{entry.name} holds values beyond float16's {F16_LIMIT:.0f}; this model cannot be exported"

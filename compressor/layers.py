@@ -237,11 +237,13 @@ def row_losses(model: ModelView, hidden: Sequence[torch.Tensor], batches: Sequen
         nats = torch.cat(
             [
                 _token_nats(model, part, wanted, norm, head)
-                for part, wanted in zip(positions.split(HEAD_POSITIONS), targets.split(HEAD_POSITIONS), strict=True)
+                for part, wanted in zip(
+                    torch.split(positions, HEAD_POSITIONS), torch.split(targets, HEAD_POSITIONS), strict=True
+                )
             ]
         )
         counts = scored.sum(1).tolist()
-        losses += [(float(row.sum()), count) for row, count in zip(nats.split(counts), counts, strict=True)]
+        losses += [(float(row.sum()), count) for row, count in zip(torch.split(nats, counts), counts, strict=True)]
     return losses
 
 

@@ -14,7 +14,7 @@ WINDOWED = "sliding_attention"
 class Gemma2Family(GemmaFamily):
     """Gemma2ForCausalLM."""
 
-    architectures = ("Gemma2ForCausalLM",)
+    architectures: tuple[str, ...] = ("Gemma2ForCausalLM",)
     config_class = Gemma2Config
     hidden_acts: ClassVar[frozenset[str]] = frozenset({"gelu_pytorch_tanh"})
     equal_layout = GgufLayout("gemma2")

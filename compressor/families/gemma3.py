@@ -14,7 +14,7 @@ from compressor.families.gemma2 import WINDOWED, Gemma2Family
 class Gemma3Family(Gemma2Family):
     """Gemma3ForCausalLM; `Checkpoint` presents the text part of Gemma3ForConditionalGeneration as one."""
 
-    architectures = ("Gemma3ForCausalLM",)
+    architectures: tuple[str, ...] = ("Gemma3ForCausalLM",)
     config_class = Gemma3TextConfig
     equal_layout = GgufLayout("gemma3")
     rope_types: ClassVar[frozenset[str]] = frozenset({"default", "linear"})

@@ -11,7 +11,7 @@ from compressor.families.decoder import Decoder
 class LlamaFamily(Decoder):
     """LlamaForCausalLM. llama.cpp's `deci` is the same graph with a width per layer."""
 
-    architectures = ("LlamaForCausalLM",)
+    architectures: tuple[str, ...] = ("LlamaForCausalLM",)
     config_class = LlamaConfig
     carries_down_bias = True
     hf_down_bias = True

@@ -11,7 +11,7 @@ from compressor.families.decoder import Decoder
 class MistralFamily(Decoder):
     """MistralForCausalLM. llama.cpp runs it as `llama`, which has no window: the context ends where the window does."""
 
-    architectures = ("MistralForCausalLM",)
+    architectures: tuple[str, ...] = ("MistralForCausalLM",)
     config_class = MistralConfig
     carries_down_bias = True
     equal_layout = GgufLayout("llama", adjacent_rotary=True)

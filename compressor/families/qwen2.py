@@ -12,7 +12,7 @@ from compressor.families.decoder import Decoder
 class Qwen2Family(Decoder):
     """Qwen2ForCausalLM. `deci` pairs neighbours in rotary positions, `qwen2` halves: only the first is permuted."""
 
-    architectures = ("Qwen2ForCausalLM",)
+    architectures: tuple[str, ...] = ("Qwen2ForCausalLM",)
     config_class = Qwen2Config
     refused = (*Decoder.refused, "use_sliding_window")
     equal_layout = GgufLayout("qwen2")

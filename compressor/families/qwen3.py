@@ -12,7 +12,7 @@ from compressor.families.decoder import Decoder
 class Qwen3Family(Decoder):
     """Qwen3ForCausalLM. llama.cpp's `openelm` is the same graph with a width per layer, a fused Q, K, V and a tied head."""
 
-    architectures = ("Qwen3ForCausalLM",)
+    architectures: tuple[str, ...] = ("Qwen3ForCausalLM",)
     config_class = Qwen3Config
     refused = (*Decoder.refused, "use_sliding_window")
     equal_layout = GgufLayout("qwen3")

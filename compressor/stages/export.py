@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from compressor.checkpoint import TensorSource
+from compressor.errors import FamilyError
 from compressor.export_gguf import GgufModel, export_gguf
 from compressor.export_hf import export_hf, has_down_bias
 from compressor.job import Job
 from compressor.stages.contract import Outcome, replacing_stages
+from compressor.tokens import ChatTokenizer
+from models.runtime.model import Model
+from models.starter import load_notes
 
 
 def run_export(job: Job, _: Path) -> Outcome:
@@ -19,13 +23,26 @@ def run_export(job: Job, _: Path) -> Outcome:
     export_hf(source, job.checkpoint, job.out / "hf")
     advance()
     export_gguf(model, job.gguf_path("f16"))
+    checked = check_tokens(job.gguf_path("f16"), job.tokenizer)
     advance()
     if job.wants_dense:
         export_gguf(job.gguf_model(job.checkpoint, job.name), job.dense_path)
         files.append(job.dense_path)
         advance()
     files += sorted(path for path in (job.out / "hf").iterdir() if path.is_file())
-    return Outcome(tuple(files), _facts(job, source, model))
+    return Outcome(tuple(files), {**_facts(job, source, model), "lines_tokenized_alike": checked})
+
+
+def check_tokens(path: Path, tokenizer: ChatTokenizer) -> int:
+    """How many lines of the starter notes get the tokenizer's ids through llama.cpp. Raises FamilyError where one does not."""
+    found = [line for note in load_notes() for line in note.text.splitlines() if line.strip()]
+    with Model.load(path, vocab_only=True) as model:
+        for line in found:
+            if model.tokenize(line, add_bos=False, parse_special=True) != tokenizer.text(line):
+                raise FamilyError(
+                    f"{path.name} tokenizes {line[:40]!r} unlike the model's own tokenizer; choose another model"
+                )
+    return len(found)
 
 
 def _facts(job: Job, source: TensorSource, model: GgufModel) -> dict[str, Any]:
