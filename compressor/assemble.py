@@ -78,6 +78,7 @@ def _resize(model: torch.nn.Module, source: TensorSource, family: Family, shape:
 def _fill(model: Any, source: TensorSource, dtype: torch.dtype, device: torch.device) -> None:
     # A tied head is the embedding under a second name, and no checkpoint needs to hold it.
     wanted = [name for name, _ in model.named_parameters()]
-    weights = {name: source.tensor(name).to(device, dtype) for name in wanted}
+    # Copies: what is read may be the mapped file itself, which training or merging in place would change for all readers.
+    weights = {name: source.tensor(name).to(device, dtype, copy=True) for name in wanted}
     model.load_state_dict(weights, strict=False, assign=True)
     model.tie_weights()

@@ -1,5 +1,6 @@
 """Healing from source to merged weights: on a pruned model, and on the dense one that the papers' ratio needs."""
 
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from compressor.heal.state import TrainingCheckpoint
 from compressor.heal.training import Say, Training
 from compressor.layers import ModelView
 from compressor.recipe.tables import Heal
-from compressor.walk import Advance
+from compressor.walk import CHECKPOINT_EVERY_S, Advance
 
 REMEDY = (
     "lower heal.rows_at_once or heal.tokens_per_row, set heal.gradient_checkpointing = true, or take a larger machine"
@@ -49,6 +50,7 @@ def heal(
     folder: Path,
     advance: Advance = lambda: None,
     say: Say = lambda _: None,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> HealOutcome:
     """Train LoRA on `model` and write its merged layers into `folder` (to be laid over `model.source`).
 
@@ -60,7 +62,7 @@ def heal(
     dtype = training_dtype(model.device)
     dense = None if recipe.objective == "cross-entropy" else teacher
     require_memory(training_bytes(model, dense, recipe, dtype), "healing", REMEDY, model.device)
-    checkpoint = TrainingCheckpoint(folder / "state.safetensors")
+    checkpoint = TrainingCheckpoint(folder / "state.safetensors", checkpoint_every_s)
     with ExitStack() as stack:
         # Stages run without autograd, and tensors born there could not be trained on.
         stack.enter_context(torch.inference_mode(False))
@@ -90,5 +92,8 @@ def _frozen(model: ModelView, config: Mapping[str, Any], recipe: Heal, dtype: to
     base = _assemble(model, config, dtype)
     quantize_base(base, model.family, model.shape, recipe.base, dtype)
     if recipe.gradient_checkpointing:
-        base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        with warnings.catch_warnings():
+            # Newer transformers call it activation checkpointing; the name that all of 5.x knows still works.
+            warnings.filterwarnings("ignore", "`gradient_checkpointing_enable` is deprecated", FutureWarning)
+            base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     return base

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from compressor.storage import load_tensors, save_tensors
-from compressor.walk import CHECKPOINT_EVERY_S
 
 Named = dict[str, torch.Tensor]
 
@@ -47,7 +46,7 @@ class TrainingState:
 class TrainingCheckpoint:
     """The file behind a TrainingState."""
 
-    def __init__(self, path: Path, every_s: float = CHECKPOINT_EVERY_S) -> None:
+    def __init__(self, path: Path, every_s: float) -> None:
         self._path, self._every_s = path, every_s
         self._saved_at_s = time.monotonic()
 

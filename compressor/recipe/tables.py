@@ -228,6 +228,18 @@ class Recipe(_Table):
         return self.heal is not None and self.heal.data != "none"
 
     @model_validator(mode="after")
+    def _can_go_in_rounds(self) -> "Recipe":
+        if self.heal is None or self.heal.rounds == 1:
+            return self
+        if self.budget.retention is not None:
+            raise ValueError(
+                "heal.rounds cuts towards a size known before, and budget.retention finds one; use another budget"
+            )
+        if self.saliency.bias or (self.reconstruct is not None and self.reconstruct.bias):
+            raise ValueError("heal.rounds goes on from a plain checkpoint, which has no bias of down; set bias = false")
+        return self
+
+    @model_validator(mode="after")
     def _has_what_it_compares_with(self) -> "Recipe":
         compare = self.quantize.compare
         if "q4_k_m" in compare and self.mask.multiple % 256:

@@ -29,7 +29,7 @@ def run_heal(job: Job, folder: Path) -> Outcome:
     rows = build_heal_rows(recipe, job.tokenizer, job.data)
     advance = job.reporter.step("heal", count_steps(recipe, rows))
     outcome = heal(
-        pruned, job.dense(), job.checkpoint.config, recipe, rows, folder=folder, advance=advance, say=job.reporter.say
+        pruned, job.teacher(), job.checkpoint.config, recipe, rows, folder=folder, advance=advance, say=job.reporter.say
     )
     return Outcome(tuple(sorted(folder.glob("layer-*.safetensors"))), {**asdict(outcome), **_read(recipe, rows)})
 

@@ -21,6 +21,7 @@ from compressor.stages.mask import mask_inputs, run_mask
 from compressor.stages.prune import prune_inputs, run_prune
 from compressor.stages.quantize import run_quantize
 from compressor.stages.reconstruct import reconstruct_inputs, run_reconstruct
+from compressor.stages.rounds import in_rounds
 from compressor.stages.saliency import run_saliency, saliency_inputs
 
 
@@ -40,4 +41,8 @@ def plan(job: Job) -> tuple[Stage, ...]:
     )
     left_out = {RECONSTRUCT} if recipe.reconstruct is None else set()
     left_out |= set() if recipe.heals else {HEAL}
-    return tuple(stage for stage in stages if stage.name not in left_out)
+    wanted = tuple(stage for stage in stages if stage.name not in left_out)
+    if recipe.heal is None or not recipe.heals or recipe.heal.rounds == 1:
+        return wanted
+    cutting = tuple(stage for stage in wanted if stage.name < EXPORT)
+    return (*in_rounds(job, cutting, recipe.heal.rounds), *wanted[len(cutting) :])
