@@ -26,6 +26,7 @@ Limit = Annotated[int | None, typer.Option(min=1, help="At most so many question
 Data = Annotated[
     Path | None, typer.Option(envvar="BEDSIDE_DATA", help="Folder of corpora and benchmarks.", file_okay=False)
 ]
+Template = Annotated[TemplateName, typer.Option(help="Prompts of lm-eval, or of the second paper.")]
 Errors = Annotated[
     Path | None, typer.Option(help="New folder for every answer and a listing of the wrong ones.", file_okay=False)
 ]
@@ -43,9 +44,7 @@ def evaluate(
     dense: Annotated[str | None, typer.Option(help="Model whose answers are compared, question by question.")] = None,
     data: Data = None,
     limit: Limit = None,
-    template: Annotated[TemplateName, typer.Option(help="Prompts of lm-eval, or of the second paper.")] = (
-        TemplateName.LM_EVAL
-    ),
+    template: Template = TemplateName.LM_EVAL,
     mode: Annotated[ModeName, typer.Option(help="Weigh given answers, or match written ones.")] = ModeName.LIKELIHOOD,
     window: Annotated[int, typer.Option(min=16, help="Context for perplexity, in tokens.")] = 512,
     errors: Errors = None,
@@ -64,7 +63,7 @@ def evaluate(
         raise typer.BadParameter(f"--errors {errors} holds files, perhaps of another model; give a new folder")
     asked = [read_task(name, data, template=template.value, mode=mode.value, limit=limit) for name in names]
     texts = {source: read_texts(source, data, limit) for source in text or ()}
-    models = {"dense": dense, "model": model} if dense else {"model": model}
+    models = {**({"dense": dense} if dense else {}), "model": model}
     try:
         with bars() as reporter:
             rows = measure(models, asked, texts, mode.value, window=window, folder=errors, reporter=reporter)
