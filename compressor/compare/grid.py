@@ -1,8 +1,9 @@
 """Which cells a comparison wants, as a function of those that are finished: choices need the tuning losses of earlier ones.
 
-At the first seed every method is measured. At the others: the published baselines, Týr's recipe and the method that had the
-lowest tuning loss at the first seed. That method is then swept over the pruning rates. Nothing here reads held-out text, but
-for the rate at which the verdict is given, which the task sets by held-out loss.
+At the first seed all forms of ours are measured beside the published baselines, and at the share nearest one half every
+other method too. At the other seeds: the baselines, Týr's recipe and the form that had the lowest tuning loss at the first.
+That form is then swept over the pruning rates. Nothing here reads held-out text, but for the rate at which the verdict is
+given, which the task sets by held-out loss.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.67, 0.7, 0.8, 0.9)
 JUDGED_RISE = 0.3
 """Loss rise of ours at which the verdict is given where 50% costs less than `FLAT_RISE`."""
 FLAT_RISE = 0.1
+REFITTED_FROM_SHARE = 0.5
+"""From this share on every criterion is also measured with our reconstruction."""
 Finished = Mapping[Cell, Measured]
 Rise = Callable[[Cell], float]
 
@@ -32,6 +35,11 @@ class Plan:
     heals: tuple[str, ...] = ()
     sweep: bool = True
 
+    @property
+    def main_share(self) -> float:
+        """The share nearest one half: ablations are made there, and its best method is swept."""
+        return min(self.shares, key=lambda share: abs(share - 0.5))
+
 
 def published() -> list[Method]:
     """Baselines in the form that their authors use, without reconstruction; `saliency` is the paper's own."""
@@ -41,10 +49,9 @@ def published() -> list[Method]:
 
 def candidates() -> list[Method]:
     """Forms of our pipeline; the one with the lowest tuning loss is ours."""
-    refitted = [Method(name, "uniform", "dense") for name in ("jacobian", "wanda", "saliency")]
-    spread = [Method("wanda", allocation, "dense") for allocation in ("global", "search")]
-    chosen = [Method("obs-exact", allocation, "dense", OBS_ROUNDS) for allocation in ("uniform", "search")]
-    return [*refitted, *spread, Method("obs", "uniform", "dense", OBS_ROUNDS), *chosen]
+    spread = [Method(name, "global", "dense") for name in ("jacobian", "wanda", "flap")]
+    chosen = [Method("obs-exact", allocation, "dense", OBS_ROUNDS) for allocation in ("uniform", "global", "search")]
+    return [*spread, Method("wanda", "search", "dense"), *chosen]
 
 
 def same_reconstruction() -> list[Method]:
@@ -79,9 +86,13 @@ def learned() -> list[Method]:
     return [Method("saliency", "learned"), Method("saliency", "learned", "dense"), Method("atp", "own")]
 
 
-def unhealed() -> list[Method]:
-    """Everything that is measured at the first seed."""
-    lists = [published(), [TYR], candidates(), same_reconstruction(), *ablations().values(), learned()]
+def unhealed(plan: Plan, share: float) -> list[Method]:
+    """What is measured at the first seed: everything at the main share, at others what the verdict and the ranking need."""
+    lists = [published(), [TYR], candidates()]
+    if share >= REFITTED_FROM_SHARE or share == plan.main_share:
+        lists.append(same_reconstruction())
+    if share == plan.main_share:
+        lists += [*ablations().values(), learned()]
     return list(dict.fromkeys(method for methods in lists for method in methods))
 
 
@@ -96,7 +107,7 @@ def wanted_cells(plan: Plan, finished: Finished, failed: Iterable[Cell], rise: R
     first = plan.seeds[0]
     cells = {dense_cell(): None}
     for share in plan.shares:
-        cells |= dict.fromkeys(method.at(share, first) for method in unhealed())
+        cells |= dict.fromkeys(method.at(share, first) for method in unhealed(plan, share))
     done = set(finished) | set(failed)
     if any(cell not in done for cell in cells):
         return list(cells)
@@ -137,9 +148,8 @@ def _verdict_methods(finished: Finished, share: float, seed: int) -> list[Method
 
 
 def sweep_method(plan: Plan, finished: Finished) -> Method | None:
-    """The method of the sweep: ours at the share nearest one half."""
-    share = min(plan.shares, key=lambda value: abs(value - 0.5))
-    return choose_ours(finished, share, plan.seeds[0])
+    """The method of the sweep: ours at the main share."""
+    return choose_ours(finished, plan.main_share, plan.seeds[0])
 
 
 def _sweep_cells(plan: Plan, finished: Finished) -> list[Cell]:
