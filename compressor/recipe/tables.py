@@ -78,8 +78,8 @@ class Mask(_Table):
 class Budget(_Table):
     """How small: exactly one of these is set, and the result never exceeds it."""
 
-    ffn_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the FFN neurons that is removed, at least."""
+    ffn_share: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the FFN neurons that is removed, at least; 0 prunes nothing, so the model is only healed and quantized."""
     parameters: Annotated[int, Field(gt=0)] | None = None
     """Unique parameters of the pruned model, at most."""
     bytes: Annotated[int, Field(gt=0)] | None = None
@@ -223,14 +223,27 @@ class Recipe(_Table):
     evaluate: Evaluate = Evaluate()
 
     @property
+    def prunes(self) -> bool:
+        """Whether any neuron is removed."""
+        return self.budget.ffn_share != 0
+
+    @property
     def heals(self) -> bool:
         """Whether the pruned model is healed."""
         return self.heal is not None and self.heal.data != "none"
 
     @model_validator(mode="after")
+    def _reconstructs_what_it_prunes(self) -> "Recipe":
+        if self.reconstruct is not None and not self.prunes:
+            raise ValueError("budget.ffn_share = 0 prunes nothing that [reconstruct] could repair; leave the table out")
+        return self
+
+    @model_validator(mode="after")
     def _can_go_in_rounds(self) -> "Recipe":
         if self.heal is None or self.heal.rounds == 1:
             return self
+        if not self.prunes:
+            raise ValueError("heal.rounds prunes in steps, and budget.ffn_share = 0 prunes nothing; set rounds = 1")
         if self.budget.retention is not None:
             raise ValueError(
                 "heal.rounds cuts towards a size known before, and budget.retention finds one; use another budget"

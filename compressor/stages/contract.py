@@ -48,6 +48,8 @@ def text_digest(job: Job, source: str, split: Split) -> str:
 
 def reconstructed_stages(job: Job) -> tuple[str, ...]:
     """Stages before healing whose folders hold tensors to lay over the checkpoint, in order."""
+    if not job.recipe.prunes:
+        return ()
     return (PRUNE,) if job.recipe.reconstruct is None else (PRUNE, RECONSTRUCT)
 
 

@@ -39,7 +39,8 @@ def plan(job: Job) -> tuple[Stage, ...]:
         Stage(QUANTIZE, lambda _: recipe.quantize.model_dump(), run_quantize),
         Stage(EVALUATE, evaluate_inputs, run_evaluate),
     )
-    left_out = {RECONSTRUCT} if recipe.reconstruct is None else set()
+    left_out = set() if recipe.prunes else {SALIENCY, MASK, PRUNE}
+    left_out |= {RECONSTRUCT} if recipe.reconstruct is None else set()
     left_out |= set() if recipe.heals else {HEAL}
     wanted = tuple(stage for stage in stages if stage.name not in left_out)
     if recipe.heal is None or not recipe.heals or recipe.heal.rounds == 1:

@@ -1,18 +1,44 @@
 """Recipes are checked whole; every fault is named in one line."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from compressor.errors import RecipeError
 from compressor.recipe.load import load_recipe, packaged_recipes, parse_recipe
+from models.catalogue import catalogue
 
 
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_packaged_recipes_load(name: str) -> None:
     loaded, recipe = load_recipe(name)
     assert loaded == name
-    assert recipe.budget.ffn_share == {"reference-50": 0.5, "reference-67": 0.67}[name]
+    share = re.search(r"-(20|50|67)(?=-|$)", name)
+    if share is not None:
+        assert recipe.budget.ffn_share == int(share.group(1)) / 100
+    if "-q4" in name:
+        assert not recipe.prunes
+    assert recipe.heals == name.endswith(("-medquad", "-meadow", "-compare"))
+    if recipe.heal is not None and recipe.heals:
+        assert name.endswith((recipe.heal.data, "-compare"))
+
+
+def test_every_recipe_that_the_catalogue_names_is_packaged() -> None:
+    """And cuts to widths that the model has."""
+    for model in catalogue():
+        for name in model.recipes:
+            recipe = load_recipe(name)[1]
+            assert model.shapes is not None
+            assert model.shapes.ffn % recipe.mask.multiple == 0
+            assert model.family != "gemma" or recipe.mask.method == "uniform"
+
+
+@pytest.mark.parametrize("name", ["reference-50", "reference-67"])
+def test_the_reference_recipes_need_nothing_outside_the_package(name: str) -> None:
+    recipe = load_recipe(name)[1]
+    assert set(recipe.calibrate.text) | set(recipe.evaluate.text) == {"starter"}
+    assert (recipe.heals, recipe.evaluate.tasks) == (False, ())
 
 
 def test_all_faults_are_reported_together_in_one_line() -> None:
@@ -28,7 +54,11 @@ def test_all_faults_are_reported_together_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("[heal]\nrank = 16\n[budget]\nffn_share = 0.5", "[heal] is not built yet"),
+        ("[heal]\nrank = 0\n[budget]\nffn_share = 0.5", "heal.rank = 0"),
+        ("[heal]\nrounds = 2\n[budget]\nretention = 0.9", "heal.rounds cuts towards a size known before"),
+        ("[heal]\nrounds = 2\n[budget]\nffn_share = 0.0", "budget.ffn_share = 0 prunes nothing; set rounds = 1"),
+        ("[heal]\nrounds = 2\n[reconstruct]\nbias = true\n[budget]\nffn_share = 0.5", "which has no bias of down"),
+        ("[reconstruct]\n[budget]\nffn_share = 0.0", "prunes nothing that [reconstruct] could repair"),
         ("[budget]\nretention = 1.1", "budget.retention = 1.1"),
         ("[budget]\nboard = 'pi-5-8gb'\nretention = 0.9", "found board and retention"),
         ("[budget]\nboard = 'pi5'", "pi5 is no board; use one of pi-5-4gb"),
@@ -55,5 +85,5 @@ def test_a_path_loads_and_names_the_recipe(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_packaged_ones() -> None:
-    with pytest.raises(RecipeError, match="reference-50, reference-67"):
+    with pytest.raises(RecipeError, match="reference-50, .*reference-67"):
         load_recipe("reference-99")

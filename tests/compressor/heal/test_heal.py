@@ -16,7 +16,7 @@ from torch.nn import functional
 from compressor.assemble import assemble
 from compressor.checkpoint import Checkpoint, Overlay
 from compressor.errors import MemoryShortError, RecipeError
-from compressor.heal.adapters import add_adapters, adapter_parameters, write_merged
+from compressor.heal.adapters import adapter_parameters, add_adapters, write_merged
 from compressor.heal.heal import HealOutcome, heal
 from compressor.heal.objective import Objective, total_weight
 from compressor.heal.precision import cpu_flags, training_dtype
