@@ -18,8 +18,8 @@ from compressor.tasks.command import evaluate
 from compressor.text import read_source
 from compressor.tokens import ChatTokenizer
 from models.errors import TextError
+from tests.compressor.runs import Silent
 from tests.compressor.tasks.questions import write_benchmarks
-from tests.compressor.test_pipeline import Silent
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
