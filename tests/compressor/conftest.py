@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.compressor.runs import compress
 from tests.compressor.tiny import make_model
 
 
@@ -23,3 +24,10 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, {min(before)})
     yield
     os.sched_setaffinity(0, before)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_folder: Path, one_core: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "run"
+    compress(tiny_folder, out.parent, out)
+    return out

@@ -18,7 +18,7 @@ from compressor.stages.export import check_tokens
 from compressor.tokens import ChatTokenizer
 from models.errors import BedsideError
 from tests.compressor.families.test_tokenizers import exported
-from tests.compressor.test_pipeline import RECIPE, Silent
+from tests.compressor.runs import RECIPE, Silent
 from tests.compressor.tiny import SPLITTER, make_tokenizer
 
 DOWN = "model.layers.1.mlp.down_proj.weight"

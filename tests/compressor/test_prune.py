@@ -16,7 +16,7 @@ from compressor.prune import replaced_tensors, write_pruned
 from compressor.recipe.load import parse_recipe
 from compressor.stages.prune import prune_inputs
 from tests.compressor.criteria.measured import scoring_inputs, seen
-from tests.compressor.test_pipeline import Silent
+from tests.compressor.runs import Silent
 
 
 def test_the_bias_gives_the_mean_of_what_is_gone(tiny_folder: Path, tmp_path: Path) -> None:

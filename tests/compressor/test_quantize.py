@@ -11,7 +11,7 @@ from compressor.pipeline import run_job
 from compressor.quantize import check_types, quantize_file
 from compressor.recipe.load import load_recipe, parse_recipe
 from models.gguf_header import read_header
-from tests.compressor.test_pipeline import Silent
+from tests.compressor.runs import Silent
 from tests.compressor.tiny import make_model
 
 pytestmark = pytest.mark.usefixtures("one_core")

@@ -34,8 +34,8 @@ from models.runtime.generate import generate
 from models.runtime.model import Model
 from models.runtime.sampler import Sampler
 from tests.compressor.families.random_models import make_family_model
+from tests.compressor.runs import Silent
 from tests.compressor.test_export_gguf import llama_cpp_logits
-from tests.compressor.test_pipeline import Silent
 from tests.compressor.tiny import make_tokenizer
 
 Array = npt.NDArray[np.float32]

@@ -23,7 +23,7 @@ from compressor.walk import StreamCheckpoint
 from models.errors import BedsideError
 from models.resolve import resolve_checkpoint
 from tests.compressor.families.random_models import COMMON, make_family_model
-from tests.compressor.test_pipeline import Silent
+from tests.compressor.runs import Silent
 from tests.compressor.tiny import make_tokenizer
 
 RECIPE = """
