@@ -31,6 +31,8 @@ REMEDY = (
 class HealOutcome:
     """Losses in nats per weighted token; curves as (step, loss)."""
 
+    dtype: str
+    """What training computed in: bfloat16 where the machine has it in hardware."""
     steps: int
     best_step: int
     """After which step the merged adapters were; 0: nothing helped, and the merged weights are the old ones."""
@@ -75,6 +77,7 @@ def heal(
         write_merged(adapted, model.source, model.family, model.shape, folder)
     checkpoint.remove()
     return HealOutcome(
+        dtype=str(dtype).removeprefix("torch."),
         steps=training.steps,
         best_step=curves.best[0],
         tuning_before=curves.tuning[0][1],

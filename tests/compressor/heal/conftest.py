@@ -66,7 +66,7 @@ def rows(tokenizer: ChatTokenizer) -> HealRows:
     return build_heal_rows(small(), tokenizer, None)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU without bfloat16, so that results can be compared to float32 precision; the switch has a test of its own."""
     monkeypatch.setattr("compressor.heal.precision.BFLOAT16_FLAGS", frozenset())

@@ -28,7 +28,7 @@ from compressor.recipe.tables import Heal
 from compressor.rows import make_batches
 from tests.compressor.heal.conftest import small
 
-pytestmark = pytest.mark.usefixtures("one_core")
+pytestmark = pytest.mark.usefixtures("one_core", "float32")
 
 
 def run(model: ModelView, teacher: ModelView, recipe: Heal, rows: HealRows, folder: Path) -> HealOutcome:
