@@ -85,5 +85,5 @@ def test_a_path_loads_and_names_the_recipe(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_packaged_ones() -> None:
-    with pytest.raises(RecipeError, match="reference-50, .*reference-67"):
+    with pytest.raises(RecipeError, match=r"reference-50, .*reference-67"):
         load_recipe("reference-99")

@@ -18,7 +18,7 @@ from compressor.job import open_job
 from compressor.pipeline import run_job
 from compressor.prune import replaced_tensors
 from compressor.recipe.load import load_recipe
-from tests.compressor.test_pipeline import Silent
+from tests.compressor.runs import Silent
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
