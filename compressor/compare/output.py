@@ -9,11 +9,13 @@ from compressor.compare.run import Comparison
 from compressor.compare.tables import (
     NOTES,
     PUBLISHED,
+    VERDICT_HEADER,
     summarise,
     table_cells,
     table_header,
     to_csv,
     to_markdown,
+    verdict_cells,
     verdict_lines,
 )
 from compressor.manifest import write_json
@@ -84,6 +86,7 @@ def write_page(folder: Path, title: str, summary: Summary, figures: Sequence[tup
     page = Page(title)
     page.figures(figures)
     page.heading("Verdicts")
+    page.table(VERDICT_HEADER, verdict_cells(summary))
     page.items(verdict_lines(summary))
     page.note(NOTES)
     for table in summary["tables"]:

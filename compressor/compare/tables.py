@@ -132,6 +132,7 @@ def to_markdown(summary: Mapping[str, Any], title: str) -> str:
     lines = [f"# {title}", "", NOTES, ""]
     lines += ["Dense: " + ", ".join(f"{name} {value:.2f}" for name, value in summary["dense"].items()), ""]
     lines += ["Documents: " + ", ".join(f"{name} {count}" for name, count in columns.items()), ""]
+    lines += ["## Verdicts", "", *markdown_table(VERDICT_HEADER, verdict_cells(summary)), ""]
     lines += [*(f"* {line}" for line in verdict_lines(summary)), ""]
     for table in summary["tables"]:
         ours = table["ours"]
@@ -171,27 +172,39 @@ def _interval(estimate: Mapping[str, float]) -> str:
     return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
 
+VERDICT_HEADER = ("cut", "text", "against", "Δ ours", "Δ theirs", "difference", "ratio", "goal", "")
+
+
+def verdict_cells(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each verdict in the order of VERDICT_HEADER; no ratio where the other's Δ is not clearly above zero."""
+    return [
+        (
+            f"{item['share']:.0%}",
+            item["column"],
+            item["other"],
+            *(_interval(item[name]) for name in ("rise", "other_rise", "difference")),
+            "–" if item["ratio"] is None else _interval(item["ratio"]),
+            "–" if item["goal"] is None else f"≤ {item['goal']}",
+            _MET[item["met"]],
+        )
+        for item in summary["verdicts"]
+    ]
+
+
+_MET = {True: "met", False: "NOT met", None: "–"}
+
+
 def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
-    """One line for each verdict: what is compared, the ratio, the goal, and whether it is met."""
+    """One line for each text's healing, and where the verdict is given if 50% costs too little to judge."""
     lines = []
-    for item in summary["verdicts"]:
-        against = f"{item['share']:.0%}, {item['column']}: ours Δ {_interval(item['rise'])} to {item['other']} "
-        against += f"{_interval(item['other_rise'])}, difference {_interval(item['difference'])}"
-        if item["ratio"] is None:
-            lines.append(f"{against}: no ratio, the other's Δ is not clearly above zero")
-        else:
-            goal = "" if item["goal"] is None else f", goal {item['goal']}: {'met' if item['met'] else 'NOT met'}"
-            lines.append(f"{against}, ratio {_interval(item['ratio'])}{goal}")
     for item in summary["healing"]:
-        goal = "" if item["goal"] is None else f", goal {item['goal']}: {'met' if item['met'] else 'NOT met'}"
+        goal = "" if item["goal"] is None else f" (goal ≤ {item['goal']}: {_MET[item['met']]})"
         lines.append(
-            f"{item['share']:.0%}, {item['column']}, ours healed on {item['heal']}: perplexity {item['ratio']:.2f} times that of "
-            f"dense healed alike{goal}; {item['recovered']:.0%} of the loss rise recovered"
+            f"{item['share']:.0%}, {item['column']}, healed on {item['heal']}: ours has {item['ratio']:.2f} times the perplexity "
+            f"of dense healed alike{goal}; {item['recovered']:.0%} of the loss rise is recovered"
         )
     if summary["judged_share"] is not None:
-        lines.append(
-            f"* 50% costs less than 0.1: judged at {summary['judged_share']:.0%}, where ours costs 0.3 or more"
-        )
+        lines.append(f"50% costs less than 0.1: judged at {summary['judged_share']:.0%}, where ours costs 0.3 or more")
     return lines
 
 

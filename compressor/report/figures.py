@@ -75,7 +75,10 @@ def size_figure(lines: Sequence[SizeLine], title: str, axis: str, scale: float) 
             axes[0].plot(
                 *zip(*points, strict=True), marker=marker, color=COLOURS[colour], linewidth=weight, zorder=order
             )
-            labels.append(_Label(line.label, *points[0], COLOURS[colour]))
+            if line.kind == "dense":
+                axes[0].annotate(line.label, points[0], (0, 5), textcoords="offset points", ha="center", fontsize=6)
+            else:
+                labels.append(_Label(line.label, *points[0], COLOURS[colour]))
         axes[0].set_yscale("log")
         _label_left(axes[0], labels, height_mm)
         _finish(axes[0], title, axis)

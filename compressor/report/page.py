@@ -41,7 +41,8 @@ class Page:
 
     def items(self, lines: Sequence[str]) -> None:
         """A list."""
-        self._parts.append("<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>")
+        if lines:
+            self._parts.append("<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]], ours: Sequence[int] = ()) -> None:
         """A table; rows whose index is in `ours` stand out."""
