@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench compare scale-check harness-check clean
+.PHONY: setup demo test test-slow lint bench compare scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -55,6 +55,10 @@ build/harness-venv/.installed: Makefile
 
 harness-check: $(STAMP) build/harness-venv/.installed
 	$(BIN)/python -m benchmarks.harness
+
+# Two small models from scratch, an hour on two cores; needs BEDSIDE_DATA, continues where it was stopped.
+control-check: $(STAMP)
+	$(BIN)/python -m benchmarks.control --data $(BEDSIDE_DATA)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
