@@ -32,7 +32,7 @@ compare = ["dense", "no-imatrix", "q4_k_m", "q8_0", "tensors"]
 documents = 2
 context_tokens = 64
 """
-SIZES = {
+SIZES: dict[str, Any] = {
     "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 4, "head_dim": 64, "initializer_range": 0.05,
 }  # fmt: skip
