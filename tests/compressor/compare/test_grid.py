@@ -72,7 +72,7 @@ def test_the_verdict_moves_to_where_ours_costs_something(power: float, expected:
     best = candidates()[0]
 
     def rise(cell: Cell) -> float:
-        return 0.8 * cell.share**power
+        return float(0.8 * cell.share**power)
 
     finished = finish(PLAN, rise, favour(best))
     assert judged_share(PLAN, finished, rise) == expected
