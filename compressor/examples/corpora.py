@@ -4,15 +4,14 @@ A corpus is a folder with `train.jsonl.gz` and `valid.jsonl.gz`, split by docume
 is held back as *tuning*, by a hash of its id; *valid* is read for the report only.
 """
 
-import gzip
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compressor.text import read_objects
 from models.errors import TextError
 from models.sentences import split_sentences
 
@@ -51,23 +50,13 @@ def is_tuning(doc: str) -> bool:
 def read_sections(data: Path, corpus: str, part: str) -> list[Section]:
     """All sections of `corpus`; part is `train`, `tuning` or `valid`. Raises TextError for a missing or damaged file."""
     path = data / corpus / ("valid.jsonl.gz" if part == "valid" else "train.jsonl.gz")
+    if not path.is_file():
+        raise TextError(f"text {path} is missing; give the folder that holds the corpora with --data")
     sections: list[Section] = []
-    for row in _rows(path):
+    for _, row in read_objects(path):
         if part == "valid" or is_tuning(str(row["doc"])) == (part == "tuning"):
             sections.extend(_PARSERS[corpus](row))
     return sections
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise TextError(f"{path} line {number} is not JSON ({error.msg}); correct or remove it") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise TextError(f"cannot read {path} ({error}); give the folder that holds the corpora with --data") from error
 
 
 def quotable(text: str) -> tuple[str, ...]:
