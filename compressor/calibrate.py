@@ -73,7 +73,7 @@ class _Counter:
         attended = attend(self._model, self._weights, states)
         normed = ffn_input(self._model, self._weights, attended, batch.valid)
         found = torch.zeros(self.sums.shape, dtype=torch.float64, device=states.device)
-        output = torch.cat([self._count(piece, found) for piece in normed.split(POSITIONS_AT_ONCE)])
+        output = torch.cat([self._count(piece, found) for piece in torch.split(normed, POSITIONS_AT_ONCE)])
         result = add_ffn(self._model, self._weights, attended, batch.valid, output)
         self.sums += found.cpu()
         return result

@@ -57,7 +57,7 @@ def _add_gradients(whole: torch.nn.Module, ids: torch.Tensor, scored: int) -> No
     """Add one row's share of the mean loss over `scored` tokens; a row of one token has none."""
     if ids.numel() > 1:
         logits = whole(input_ids=ids[None]).logits[0, :-1].float()
-        (functional.cross_entropy(logits, ids[1:], reduction="sum") / scored).backward()
+        torch.autograd.backward(functional.cross_entropy(logits, ids[1:], reduction="sum") / scored)
 
 
 def _importance(whole: torch.nn.Module, names: LayerNames) -> torch.Tensor:

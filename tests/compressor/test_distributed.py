@@ -16,6 +16,7 @@ from compressor.errors import DeviceError
 from compressor.masks.choose import choose
 from compressor.storage import load_tensors
 from compressor.walk import StreamCheckpoint
+from models.resolve import resolve_checkpoint
 from tests.compressor.shared_calibration import rows, run
 from tests.compressor.test_compress_command import app, recipe
 from tests.compressor.test_layers import view
@@ -28,15 +29,13 @@ def torchrun(*arguments: str) -> None:
 
 
 def assert_same_neurons(folder: Path, ours: Statistics, theirs: Statistics) -> None:
-    """Equal kept indices by every criterion and method, but for scores that tie within 1e-9 of the threshold."""
-    for criterion in CRITERIA:
-        both = [
-            score_layers(criterion, ScoringInputs(view(folder), statistics, rows(), {}, 0))
-            for statistics in (ours, theirs)
-            if criterion != "taylor"
-        ]
-        for method in ("uniform", "global") if both else ():
-            kept = [choose(scores, 128, method, 32) for scores in both]
+    """Equal kept indices by every criterion that uses the sums, but for scores that tie within 1e-9 of the threshold."""
+    for criterion in sorted({*CRITERIA} - {"taylor"}):
+        inputs = [ScoringInputs(view(folder), statistics, rows(), {}, 0) for statistics in (ours, theirs)]
+        both = [score_layers(criterion, each) for each in inputs]
+        for method in ("uniform", "global"):
+            half = sum(layer.numel() for layer in both[0]) // 2
+            kept = [choose(scores, half, method, 32) for scores in both]
             for layer, (one, two) in enumerate(zip(*kept, strict=True)):
                 assert len(one) == len(two)
                 differing = torch.tensor(sorted(set(one.tolist()) ^ set(two.tolist())), dtype=torch.int64)
@@ -102,3 +101,11 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
     assert device_name(choose_device("cpu", 5)) == "cpu"
     with pytest.raises(DeviceError, match="--device cpu"):
         choose_device("cuda", 0)
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_reference_models_neurons(tmp_path: Path) -> None:
+    folder = resolve_checkpoint("reference")
+    torchrun("tests.compressor.shared_calibration", str(folder), str(tmp_path))
+    alone = run(folder, StreamCheckpoint(tmp_path / "alone"))
+    assert_same_neurons(folder, load_statistics(tmp_path / "stats.safetensors", 8), alone)

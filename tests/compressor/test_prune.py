@@ -12,9 +12,11 @@ from compressor.errors import FamilyError, RecipeError
 from compressor.families.gemma import GemmaFamily
 from compressor.job import Job, open_job
 from compressor.layers import load_layer
+from compressor.pipeline import run_job
 from compressor.prune import replaced_tensors, write_pruned
 from compressor.recipe.load import parse_recipe
 from compressor.stages.prune import prune_inputs
+from models.gguf_header import read_header
 from tests.compressor.criteria.measured import scoring_inputs, seen
 from tests.compressor.runs import Silent
 
@@ -47,6 +49,11 @@ multiple = 32
 [budget]
 ffn_share = 0.5
 """
+QUICK = """
+[evaluate]
+documents = 1
+context_tokens = 64
+"""
 
 
 def job(folder: Path, out: Path) -> Job:
@@ -65,3 +72,23 @@ def test_a_family_whose_files_carry_no_bias_is_refused_before_any_work(tiny_fold
 def test_only_flap_takes_a_bias(criterion: str) -> None:
     with pytest.raises(RecipeError, match=f"belongs to criterion flap, not {criterion}"):
         parse_recipe(RECIPE.format(criterion=criterion), "other")
+
+
+def test_other_budgets_and_criteria_keep_the_statistics_and_flap_ships_its_bias(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Scores are cut again from stages/01-calibrate; the finished file holds the bias of every layer."""
+    said: list[list[str]] = []
+    for content in (
+        RECIPE.format(criterion="flap"),
+        RECIPE.format(criterion="flap").replace("0.5", "0.75"),
+        RECIPE.format(criterion="wanda").replace("bias = true", ""),
+    ):
+        silent = Silent()
+        recipe = ("flap", parse_recipe(content + QUICK, "flap"))
+        run_job(open_job("tiny", tiny_folder, recipe, out=tmp_path / "run", data=None, reporter=silent))
+        said.append([line.split(":")[0] for line in silent.lines if "kept" in line])
+        names = {tensor.name for tensor in read_header(tmp_path / "run" / "gguf" / "tiny-flap-q4_0.gguf").tensors}
+        biases = {"blk.0.ffn_down.bias", "blk.1.ffn_down.bias"}
+        assert names & biases == (biases if "flap" in content else set())
+    assert said == [[], ["01-calibrate", "02-saliency"], ["01-calibrate"]]

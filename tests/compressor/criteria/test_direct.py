@@ -38,7 +38,7 @@ def direct_magnitude_down(layer: Seen) -> torch.Tensor:
 
 def direct_magnitude_all(layer: Seen) -> torch.Tensor:
     groups = zip(layer.gate.unbind(0), layer.up.unbind(0), layer.down.unbind(1), strict=True)
-    return torch.stack([sum(part.norm() ** 2 for part in group) / 3 for group in groups])  # type: ignore[arg-type]
+    return torch.stack([sum(part.norm() ** 2 for part in group) / 3 for group in groups])
 
 
 def direct_saliency(layer: Seen) -> torch.Tensor:
@@ -96,7 +96,7 @@ def test_taylor_equals_one_backward_pass_over_the_whole_text(inputs: ScoringInpu
     for row in rows():
         logits = model(torch.tensor([row])).logits[0, :-1]
         losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(row[1:]), reduction="none"))
-    torch.cat(losses).mean().backward()
+    torch.autograd.backward(torch.cat(losses).mean())
     for ours, layer in zip(scores, model.model.layers, strict=True):
         ffn = layer.mlp
         direct = (ffn.gate_proj.weight * ffn.gate_proj.weight.grad).abs().sum(1)
