@@ -1,7 +1,7 @@
 """What healing reads: rows of token ids with a loss weight per token, in the order in which they are trained on.
 
-A question's tokens weigh little, its answer's 1, and the first token of a grounded answer most: it decides between quoting
-and admitting that nothing fits, as in the reference model's own training (compressor/pretrain).
+In a conversation a question's tokens weigh little, its answer's 1, and the first token of a grounded answer most: it decides
+between quoting and admitting that nothing fits, as in the reference model's own training (compressor/pretrain).
 """
 
 import random
@@ -91,8 +91,10 @@ def _plain_rows(recipe: Heal, tokenizer: ChatTokenizer, documents: Sequence[Docu
 
 def _document_rows(recipe: Heal, tokenizer: ChatTokenizer, document: Document) -> Iterator[HealRow]:
     length = recipe.tokens_per_row
-    if document.question is None:
-        for ids in tokenizer.windows(document, length):
+    # By document, so that it has one form in every epoch; a string seeds the same on every Python.
+    plain = random.Random(f"{recipe.seed}/{document.id}").random() < recipe.plain_share
+    if document.question is None or plain:
+        for ids in tokenizer.windows(_as_text(document), length):
             yield HealRow(ids, [0.0] + [1.0] * (len(ids) - 1))
         return
     if tokenizer.has_template:
@@ -105,6 +107,11 @@ def _document_rows(recipe: Heal, tokenizer: ChatTokenizer, document: Document) -
         ids, start = [*question, *tokenizer.text(document.text), *end], len(question)
     if start < length:
         yield _weighted(recipe, ids[:length], start, 1.0)
+
+
+def _as_text(document: Document) -> Document:
+    text = document.text if document.question is None else f"{document.question}\n{document.text}"
+    return Document(document.id, text)
 
 
 def _grounded_rows(recipe: Heal, tokenizer: ChatTokenizer, notes: Sequence[Note], count: int) -> list[HealRow]:

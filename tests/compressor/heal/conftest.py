@@ -17,6 +17,7 @@ from compressor.tokens import ChatTokenizer
 SMALL: dict[str, Any] = {
     "data": "starter",
     "grounded_share": 0.0,
+    "plain_share": 0.0,
     "learning_rate": 0.02,
     "batch_rows": 8,
     "rows_at_once": 3,

@@ -67,6 +67,15 @@ def test_a_share_is_grounded_and_its_first_answer_token_weighs_most(tokenizer: C
         assert set(row.weights[start + 1 :]) == {1.0}
 
 
+def test_a_share_is_plain_text_as_perplexity_is_measured_on(tokenizer: ChatTokenizer, corpus: str) -> None:
+    rows = build_heal_rows(small(data=corpus, steps=None, plain_share=0.5), tokenizer, None).train
+    plain = [row for row in rows if set(row.weights[1:]) == {1.0}]
+    assert 0.25 * len(rows) < len(plain) < 0.75 * len(rows)
+    texts = {f"what about {index}?\n{answer}" for index, answer in enumerate(ANSWERS)}
+    assert all(tokenizer.decode(row.ids[1:]) in texts and row.ids[0] == tokenizer.bos for row in plain)
+    assert rows == build_heal_rows(small(data=corpus, steps=None, plain_share=0.5), tokenizer, None).train
+
+
 def test_plain_text_weighs_one_throughout(tokenizer: ChatTokenizer) -> None:
     for row in build_heal_rows(small(), tokenizer, None).train:
         assert row.weights == [0.0] + [1.0] * (len(row.ids) - 1)
