@@ -12,6 +12,7 @@ from compressor.layers import ModelView, stream_loss
 from compressor.prune import replaced_tensors, write_pruned
 from compressor.recipe.tables import Reconstruct
 from compressor.reconstruct.refit import Refitter
+from compressor.reconstruct.rounds import Rounds
 from compressor.rows import Batch
 
 
@@ -24,16 +25,20 @@ class Trials:
     """Calibration rows."""
     tuning: Sequence[Batch]
     reconstruct: Reconstruct | None
+    rounds: Rounds | None = None
+    """Where the reconstruction chooses the neurons itself, how; `kept` then gives the widths."""
+    means: Sequence[torch.Tensor] | None = None
+    """E[h] per layer, float64 (ffn,), where pruning adds the bias for what it removes."""
 
     def finished(self, kept: Sequence[torch.Tensor], folder: Path) -> ModelView:
         """The model that keeps `kept`, its tensors in `folder`, where an interrupted trial continues."""
         source, family = self.dense.source, self.dense.family
-        write_pruned(source, family, kept, folder / "pruned")
+        write_pruned(source, family, kept, folder / "pruned", self.means)
         pruned = self._view(Overlay(source, replaced_tensors(folder / "pruned")))
         if self.reconstruct is None:
             return pruned
         refitter = Refitter(self.dense, pruned, self.fitting, self.tuning)
-        if not refitter.run(self.reconstruct, folder / "refitted").used:
+        if not refitter.run(self.reconstruct, folder / "refitted", self.rounds).used:
             return pruned
         return self._view(Overlay(pruned.source, replaced_tensors(folder / "refitted")))
 

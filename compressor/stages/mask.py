@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from compressor.calibrate import load_statistics
+from compressor.calibrate import Statistics, load_statistics
+from compressor.criteria.flap import mean_activations
 from compressor.criteria.layer import LayerInputs
 from compressor.criteria.saliency import percentile_ranks, saliency_ranks
 from compressor.errors import RecipeError
@@ -15,18 +16,20 @@ from compressor.masks.budget import neuron_ceiling, neuron_step
 from compressor.masks.methods import Kept, MaskInputs, MeasuredSizes, Method, open_method
 from compressor.masks.retention import smallest_size
 from compressor.masks.trial import Trials
+from compressor.reconstruct.rounds import rounds_for
 from compressor.rows import make_batches
 from compressor.sizes import model_cost
 from compressor.stages.contract import CALIBRATE, SALIENCY, Outcome, layer_key
 from compressor.storage import load_tensors, save_tensors
-from compressor.tokens import load_rows
+from compressor.tokens import TokenRows, load_rows
 
 
 def mask_inputs(job: Job) -> dict[str, Any]:
-    """The tables [mask] and [budget]; [reconstruct] too, where finished models are measured."""
+    """The tables [mask] and [budget]; all that makes a finished model too, where such are measured."""
     recipe = job.recipe
     tables: dict[str, Any] = {"mask": recipe.mask.model_dump(), "budget": recipe.budget.model_dump()}
     if recipe.mask.method == "search" or recipe.budget.retention is not None:
+        tables["saliency"] = recipe.saliency.model_dump()
         tables["reconstruct"] = None if recipe.reconstruct is None else recipe.reconstruct.model_dump()
     return tables
 
@@ -35,7 +38,8 @@ def most_neurons(job: Job) -> int:
     """The most neurons that the budget lets the job keep. Raises BudgetError, RecipeError before any work is done."""
     if not job.recipe.prunes:
         return job.shape.layers * job.shape.ffn
-    return neuron_ceiling(job.recipe.budget, model_cost(job), _allocation(job), job.recipe.mask.multiple)
+    allocation = _allocation(job)
+    return neuron_ceiling(job.recipe.budget, model_cost(job), allocation, job.recipe.mask.multiple)
 
 
 def _allocation(job: Job) -> str:
@@ -84,7 +88,7 @@ def _open_inputs(job: Job, folder: Path) -> MaskInputs:
     rows = load_rows(job.stage_folder(CALIBRATE) / "rows.safetensors")
     kind = "sliced" if recipe.reconstruct is None else "refitted"
     return MaskInputs(
-        trials=Trials(job.dense(), make_batches(rows.calibrate), make_batches(rows.tuning), recipe.reconstruct),
+        trials=_open_trials(job, rows),
         scores=ordered,
         evidence=lambda: _evidence(job, ordered),
         rows=(rows.calibrate, rows.tuning),
@@ -101,11 +105,24 @@ def _open_inputs(job: Job, folder: Path) -> MaskInputs:
     )
 
 
+def _open_trials(job: Job, rows: TokenRows) -> Trials:
+    recipe, means = job.recipe, None
+    if recipe.saliency.bias:
+        means = mean_activations(_statistics(job))
+    rounds = None if recipe.reconstruct is None else rounds_for(recipe.saliency.criterion, recipe.reconstruct.rounds)
+    fitting, tuning = make_batches(rows.calibrate), make_batches(rows.tuning)
+    return Trials(job.dense(), fitting, tuning, recipe.reconstruct, rounds, means)
+
+
+def _statistics(job: Job) -> Statistics:
+    return load_statistics(job.stage_folder(CALIBRATE) / "stats.safetensors", job.shape.layers)
+
+
 def _evidence(job: Job, scores: list[torch.Tensor]) -> torch.Tensor:
     """What `learned` starts from, ranks (layers, scores, ffn): the two of the paper's saliency, else the one score's."""
     if job.recipe.saliency.criterion != "saliency":
         return torch.stack([percentile_ranks(layer)[None] for layer in scores])
-    statistics = load_statistics(job.stage_folder(CALIBRATE) / "stats.safetensors", job.shape.layers)
+    statistics = _statistics(job)
     family, source = job.family, job.checkpoint
     return torch.stack(
         [

@@ -25,8 +25,8 @@ COST = Cost(
     ("budget", "kept"), [({"parameters": 10_000 + 48 * 600}, 512), ({"bytes": 5_000 + 27 * 800}, 768)]
 )
 def test_parameters_and_bytes_are_never_exceeded(budget: dict[str, int], kept: int) -> None:
-    assert neuron_ceiling(Budget(**budget), COST, "uniform", 32) == kept
-    blocks = neuron_ceiling(Budget(**budget), COST, "global", 32)
+    assert neuron_ceiling(Budget.model_validate(budget), COST, "uniform", 32) == kept
+    blocks = neuron_ceiling(Budget.model_validate(budget), COST, "global", 32)
     assert blocks == (600 if "parameters" in budget else 800) // 32 * 32
 
 

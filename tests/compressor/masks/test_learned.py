@@ -131,7 +131,7 @@ def test_exactly_the_planted_neurons_are_dropped(
     """The scores are all equal, so only back-propagation can tell them; what is left loses nothing."""
     view, useful = model
     assert view.shape.ffn == USELESS * 2
-    mask = Mask(method="learned", multiple=32, steps=150, distillation=10.0)
+    mask = Mask(method="learned", multiple=32, steps=100, distillation=10.0)
     learning = inputs(view, text, mask=mask, evidence=torch.full((2, 2, 128), 0.5))
     found = learn_masks(learning, StreamCheckpoint(tmp_path / "state"))
     for kept, wanted in zip(found.kept, useful, strict=True):
