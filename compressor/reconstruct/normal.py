@@ -43,6 +43,11 @@ class Held:
         """Keep rows h (tokens, k) and what they should give, (tokens, hidden)."""
         self._rows.append((with_ones(h) if self.biased else h, wanted))
 
+    def left_by(self, weight: torch.Tensor, probe: torch.Tensor) -> "Held":
+        """The same h with what `weight` leaves of Y, seen along the rows of `probe` (directions, hidden) alone."""
+        narrow, across = weight.float().T, probe.float().T
+        return Held(biased=False, _rows=[(h, (wanted - h @ narrow) @ across) for h, wanted in self._rows])
+
     def error(self, weight: torch.Tensor) -> float:
         """Σ‖Y − W h‖² of `weight` (hidden, k), the last column its bias where there is one."""
         narrow = weight.float().T

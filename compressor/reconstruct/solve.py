@@ -14,6 +14,9 @@ from compressor.reconstruct.normal import Held, Normal
 JITTER = (0.0, 1e-12, 1e-10, 1e-8)
 """Added to the diagonal in turn, as shares of its mean, where Cholesky finds the matrix not positive definite."""
 
+PROBED = 512
+"""Directions along which λ is chosen: with all 4,096 of Llama 3 8B, five candidates take twice as long."""
+
 
 def solve_symmetric(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """X of matrix · X = right for a positive semidefinite float64 matrix (k, k), right (k, n).
@@ -61,13 +64,26 @@ class Choice:
 
 
 def choose_weight(fit: Normal, held: Held, start: torch.Tensor, shares: Sequence[float]) -> tuple[torch.Tensor, Choice]:
-    """The best of the plain slice and the refits by tuning error; `start` float64 (hidden, k)."""
+    """The refit with the least tuning error, or the plain slice where that has less; `start` float64 (hidden, k).
+
+    The candidates for λ are compared along `PROBED` random directions of the output, the winner with the slice along all.
+    """
     before = held.error(start)
-    best, choice = start, Choice(None, before, before)
     lacking = fit.cross - start @ fit.gram
-    for share in shares:
-        candidate = start + ridge(fit, lacking, share)
-        error = held.error(candidate)
-        if error < choice.error_after:
-            best, choice = candidate, Choice(share, before, error)
-    return best, choice
+    probe = _probe(start)
+    seen, left = probe @ lacking, held.left_by(start, probe)
+    share = min(shares, key=lambda candidate: left.error(ridge(fit, seen, candidate)))
+    refitted = start + ridge(fit, lacking, share)
+    after = held.error(refitted)
+    if after < before:
+        return refitted, Choice(share, before, after)
+    return start, Choice(None, before, before)
+
+
+def _probe(start: torch.Tensor) -> torch.Tensor:
+    """Directions of the output, float64 (directions, hidden): as Johnson and Lindenstrauss, distances stay nearly the same."""
+    hidden = start.shape[0]
+    if hidden <= PROBED:
+        return torch.eye(hidden, dtype=start.dtype, device=start.device)
+    drawn = torch.randn(PROBED, hidden, dtype=start.dtype, generator=torch.Generator().manual_seed(0))
+    return (drawn / PROBED**0.5).to(start.device)

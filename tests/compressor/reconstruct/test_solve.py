@@ -123,3 +123,20 @@ def test_a_refit_that_hurts_on_tuning_text_is_dropped() -> None:
     _, helped = choose_weight(normal(kept, wanted), held(kept, wanted), start, (0.001, 0.1))
     assert helped.ridge == 0.001
     assert helped.error_after < helped.error_before
+
+
+def test_few_directions_choose_as_all_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    """λ chosen along 64 of 300 directions, on text that calls for a strong one; errors are still those of all."""
+    generator = torch.Generator().manual_seed(4)
+    h = torch.randn(90, 40, generator=generator)
+    weight = torch.randn(300, 40, generator=generator)
+    wanted = h @ weight.T + 20 * torch.randn(90, 300, generator=generator)
+    fit, rows = normal(h[:60], wanted[:60]), held(h[60:], wanted[60:])
+    start, shares = torch.zeros(300, 40, dtype=torch.float64), (0.001, 0.1, 1.0, 10.0, 1000.0)
+    exact, of_all = choose_weight(fit, rows, start, shares)
+    monkeypatch.setattr("compressor.reconstruct.solve.PROBED", 64)
+    probed, of_few = choose_weight(fit, rows, start, shares)
+    assert of_few == of_all
+    assert of_all.ridge not in (None, 0.001, 1000.0)
+    assert torch.equal(probed, exact)
+    assert of_all.error_after == pytest.approx(min(rows.error(ridge(fit, start, share)) for share in shares))
