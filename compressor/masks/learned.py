@@ -127,7 +127,8 @@ def learn_masks(inputs: LearningInputs, state: StreamCheckpoint, advance: Advanc
 
     Raises MemoryShortError where the dense model and one step's activations do not fit.
     """
-    require_memory(memory_bytes(inputs), "mask.method = learned", "use global, uniform or search, or shorter rows")
+    remedy = "use global, uniform or search, or shorter rows"
+    require_memory(memory_bytes(inputs), "mask.method = learned", remedy, inputs.dense.device)
     with torch.inference_mode(False), torch.enable_grad():
         learning = _Learning(inputs)
         for step in range(inputs.mask.steps):
@@ -207,9 +208,8 @@ class _Learning:
         for name, parameter in self._parameters().items():
             with torch.no_grad():
                 parameter.copy_(saved[name])
-            self._optimiser.state[parameter] = {
-                key: saved[f"adam.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+            moments = {key: saved[f"adam.{name}.{key}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
+            self._optimiser.state[parameter] = {"step": saved[f"adam.{name}.step"], **moments}
         if "best.loss" in saved:
             layers = range(self._inputs.dense.shape.layers)
             self.best = Learned([saved[f"best.{layer:05d}"] for layer in layers], float(saved["best.loss"]))
