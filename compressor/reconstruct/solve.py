@@ -85,5 +85,6 @@ def _probe(start: torch.Tensor) -> torch.Tensor:
     hidden = start.shape[0]
     if hidden <= PROBED:
         return torch.eye(hidden, dtype=start.dtype, device=start.device)
-    drawn: torch.Tensor = torch.randn(PROBED, hidden, dtype=start.dtype, generator=torch.Generator().manual_seed(0))
-    return drawn.to(start.device) / PROBED**0.5
+    generator = torch.Generator().manual_seed(0)
+    drawn: torch.Tensor = torch.randn(PROBED, hidden, dtype=start.dtype, generator=generator) * PROBED**-0.5
+    return drawn.to(start.device)
