@@ -14,6 +14,12 @@ class Device(str, Enum):
     CUDA = "cuda"
 
 
+Data = Annotated[
+    Path | None,
+    typer.Option(envvar="BEDSIDE_DATA", help="Folder of the corpora that a recipe may name.", file_okay=False),
+]
+
+
 def compress(
     model: Annotated[
         str,
@@ -21,10 +27,7 @@ def compress(
     ],
     recipe: Annotated[str, typer.Option(help="Recipe name or TOML file.")],
     out: Annotated[Path, typer.Option(help="Run folder: new, empty, or one to continue.", file_okay=False)],
-    data: Annotated[
-        Path | None,
-        typer.Option(envvar="BEDSIDE_DATA", help="Folder of the corpora that a recipe may name.", file_okay=False),
-    ] = None,
+    data: Data = None,
     device: Annotated[
         Device | None,
         typer.Option(help="Where the layers run. The default is cuda where there is a GPU, else cpu."),
@@ -62,10 +65,7 @@ def compare(
     *,
     recipe: Annotated[str, typer.Option(help="Recipe name or TOML file: text, widths, ridge, held-out text.")],
     out: Annotated[Path, typer.Option(help="Folder: new, empty, or one to continue.", file_okay=False)],
-    data: Annotated[
-        Path | None,
-        typer.Option(envvar="BEDSIDE_DATA", help="Folder of the corpora that a recipe may name.", file_okay=False),
-    ] = None,
+    data: Data = None,
     seeds: Annotated[int, typer.Option(min=1, help="Calibration samples to draw; 3 give the spread.")] = 3,
     shares: Annotated[str, typer.Option(help="Shares of FFN neurons to remove, with commas.")] = "0.3,0.5,0.67",
     documents: Annotated[int, typer.Option(min=2, help="Held-out documents of each text.")] = 60,
