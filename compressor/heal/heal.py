@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from compressor.heal.objective import Objective
 from compressor.heal.precision import training_dtype
 from compressor.heal.quantized_base import quantize_base, require_bitsandbytes
 from compressor.heal.rows import HealRows
-from compressor.heal.state import TrainingCheckpoint
+from compressor.heal.state import Curves, TrainingCheckpoint
 from compressor.heal.training import Say, Training
 from compressor.layers import ModelView
 from compressor.recipe.tables import Heal
@@ -65,20 +64,21 @@ def heal(
     dense = None if recipe.objective == "cross-entropy" else teacher
     require_memory(training_bytes(model, dense, recipe, dtype), "healing", REMEDY, model.device)
     checkpoint = TrainingCheckpoint(folder / "state.safetensors", checkpoint_every_s)
-    with ExitStack() as stack:
-        # Stages run without autograd, and tensors born there could not be trained on.
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
-        stack.enter_context(torch.random.fork_rng())
+    # Stages run without autograd, and tensors born there could not be trained on.
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng():
         objective = Objective(recipe, None if dense is None else _assemble(dense, config, dtype), dtype)
         adapted = add_adapters(_frozen(model, config, recipe, dtype), model.family, model.shape, recipe)
         training = Training(adapted, objective, recipe, rows, checkpoint=checkpoint, say=say)
         curves = training.run(advance)
         write_merged(adapted, model.source, model.family, model.shape, folder)
     checkpoint.remove()
+    return _outcome(dtype, training.steps, curves)
+
+
+def _outcome(dtype: torch.dtype, steps: int, curves: Curves) -> HealOutcome:
     return HealOutcome(
         dtype=str(dtype).removeprefix("torch."),
-        steps=training.steps,
+        steps=steps,
         best_step=curves.best[0],
         tuning_before=curves.tuning[0][1],
         tuning_after=curves.best[1],
