@@ -59,7 +59,7 @@ def heal(
     config.json. Embeddings and norms stay as they are. An interrupted run continues from `folder`/state.safetensors with the
     same result (CPU, the same number of threads). Raises MemoryShortError, RecipeError, StorageError.
     """
-    require_bitsandbytes(recipe.base, model.device)
+    require_bitsandbytes(recipe.base)
     dtype = training_dtype(model.device)
     dense = None if recipe.objective == "cross-entropy" else teacher
     require_memory(training_bytes(model, dense, recipe, dtype), "healing", REMEDY, model.device)

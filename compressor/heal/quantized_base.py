@@ -15,23 +15,19 @@ from compressor.heal.adapters import WEIGHT, adapted_names
 Base = Literal["full", "8bit", "4bit"]
 
 
-def require_bitsandbytes(base: Base, device: torch.device) -> None:
-    """Raise RecipeError where `base` cannot be had: bitsandbytes is missing, or there is no CUDA GPU."""
-    if base == "full":
-        return
-    if importlib.util.find_spec("bitsandbytes") is None:
+def require_bitsandbytes(base: Base) -> None:
+    """Raise RecipeError where `base` needs bitsandbytes and it is not installed."""
+    if base != "full" and importlib.util.find_spec("bitsandbytes") is None:
         raise RecipeError(
             f'heal.base = "{base}" needs bitsandbytes: pip install bitsandbytes, or set heal.base = "full"'
         )
-    if device.type != "cuda":
-        raise RecipeError(f'heal.base = "{base}" needs a CUDA GPU, found {device.type}; set heal.base = "full"')
 
 
 def quantize_base(model: Any, family: Family, shape: ModelShape, base: Base, dtype: torch.dtype) -> None:
     """Replace every linear layer of `model` by bitsandbytes' (LLM.int8() or NF4), in place; nothing for `full`."""
     if base == "full":
         return
-    model.is_loaded_in_8bit = base == "8bit"  # PEFT asks the model, not its layers.
+    setattr(model, f"is_loaded_in_{base}", True)  # PEFT asks the model, not its layers.
     for layer in range(shape.layers):
         for name in adapted_names(family, layer):
             parent, _, child = name.removesuffix(WEIGHT).rpartition(".")

@@ -1,6 +1,7 @@
 """Healing against transformers, PEFT and the layer stream: what is learned, merged, resumed and refused."""
 
 import hashlib
+import importlib.util
 import math
 import signal
 import subprocess
@@ -232,14 +233,34 @@ def test_a_model_that_does_not_fit_is_refused_with_numbers(
     assert not list(tmp_path.iterdir())
 
 
+HAS_BITSANDBYTES = importlib.util.find_spec("bitsandbytes") is not None
+
+
+@pytest.mark.skipif(HAS_BITSANDBYTES, reason="bitsandbytes is installed")
 @pytest.mark.parametrize("base", ["8bit", "4bit"])
-def test_a_quantized_base_is_refused_where_it_cannot_be(
+def test_a_quantized_base_is_refused_without_bitsandbytes(
     base: Any, pruned: ModelView, dense: ModelView, rows: HealRows, tmp_path: Path
 ) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
-    with pytest.raises(RecipeError, match=rf'heal\.base = "{base}" needs .*heal\.base = "full"'):
+    with pytest.raises(RecipeError, match=rf'heal\.base = "{base}" needs bitsandbytes: pip install .*"full"'):
         run(pruned, dense, small(base=base), rows, tmp_path)
+
+
+@pytest.mark.skipif(not HAS_BITSANDBYTES, reason="bitsandbytes is not installed")
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("base", ["8bit", "4bit"])
+def test_a_quantized_base_trains_and_the_merge_is_into_the_full_weights(
+    base: Any, dense: ModelView, rows: HealRows, tmp_path: Path
+) -> None:
+    """Widths of 128: bitsandbytes' blocks are of 64."""
+    outcome = run(dense, dense, small(base=base), rows, tmp_path)
+    assert outcome.tuning_after < outcome.tuning_before
+    with torch.inference_mode():
+        before = stream_loss(dense, make_batches([row.ids for row in rows.tuning]))
+    assert healed_loss(dense, tmp_path, rows.tuning) < before
+    merged = replaced_tensors(tmp_path)
+    for name in merged.names():
+        delta = merged.tensor(name) - dense.source.tensor(name).float()
+        assert int(torch.linalg.matrix_rank(delta, rtol=1e-4)) <= small().rank
 
 
 @pytest.mark.parametrize(
