@@ -63,17 +63,26 @@ def layer_key(index: int) -> str:
     return f"layer.{index:03d}"
 
 
+def compared_files(job: Job) -> dict[str, Path]:
+    """The files that `quantize.compare` asks for, by its names."""
+    paths = {
+        "dense": job.dense_path.with_name("dense-4bit.gguf"),
+        **{name: job.gguf_path(name) for name in ("no-imatrix", "q4_k_m", "q8_0")},
+    }
+    return {name: path for name, path in paths.items() if name in job.recipe.quantize.compare}
+
+
 def finished_files(job: Job) -> dict[str, Path]:
     """What a run leaves to be measured: label to GGUF file, in the order of the report."""
-    compare = job.recipe.quantize.compare
-    files = {"dense F16": job.dense_path} if job.wants_dense else {}
-    if "dense" in compare:
-        files["dense Q4_0"] = job.dense_path.with_name("dense-4bit.gguf")
-    files |= {"pruned F16": job.gguf_path("f16"), "pruned Q4_0": job.gguf_path("q4_0")}
-    if "no-imatrix" in compare:
-        files["Q4_0, no matrix"] = job.gguf_path("no-imatrix")
-    if "q4_k_m" in compare:
-        files["pruned Q4_K_M"] = job.gguf_path("q4_k_m")
-    if "q8_0" in compare:
-        files["pruned Q8_0"] = job.gguf_path("q8_0")
-    return files
+    done = "pruned " if job.recipe.prunes else "healed " if job.recipe.heals else ""
+    compared = compared_files(job)
+    files = {
+        "dense F16": job.dense_path if job.wants_dense else None,
+        "dense Q4_0": compared.get("dense"),
+        f"{done}F16": job.gguf_path("f16"),
+        f"{done}Q4_0": job.gguf_path("q4_0"),
+        "Q4_0, no matrix": compared.get("no-imatrix"),
+        f"{done}Q4_K_M": compared.get("q4_k_m"),
+        f"{done}Q8_0": compared.get("q8_0"),
+    }
+    return {label: path for label, path in files.items() if path is not None}

@@ -9,7 +9,7 @@ from compressor.importance import Importance, importance
 from compressor.job import Job
 from compressor.quantize import QuantizedType, check_types, quantize_file
 from compressor.rows import make_batches
-from compressor.stages.contract import CALIBRATE, Outcome, finished_files, replacing_stages
+from compressor.stages.contract import CALIBRATE, Outcome, compared_files, replacing_stages
 from compressor.tokens import TokenRows, load_rows
 
 ATTRIBUTED_ROWS = 32
@@ -41,17 +41,17 @@ def run_quantize(job: Job, folder: Path) -> Outcome:
 
 def _make_compared(job: Job, rows: TokenRows, imatrix: Importance | None) -> dict[str, dict[str, int]]:
     """File name to the types found, for the files that `quantize.compare` names."""
-    files, made = finished_files(job), {}
+    files, made = compared_files(job), {}
     source = job.gguf_path("f16")
-    if (dense := files.get("dense Q4_0")) is not None:
+    if (dense := files.get("dense")) is not None:
         own = _imatrix(job, job.checkpoint, rows, "importance, dense")
         made[dense.name] = _make(job, job.dense_path, dense, own)
-    if (plain := files.get("Q4_0, no matrix")) is not None:
+    if (plain := files.get("no-imatrix")) is not None:
         made[plain.name] = _make(job, source, plain, None)
-    kinds: tuple[tuple[str, QuantizedType], ...] = (("pruned Q4_K_M", "q4_k_m"), ("pruned Q8_0", "q8_0"))
-    for label, kind in kinds:
-        if label in files:
-            made[files[label].name] = _make(job, source, files[label], imatrix, kind)
+    kinds: tuple[QuantizedType, ...] = ("q4_k_m", "q8_0")
+    for kind in kinds:
+        if kind in files:
+            made[files[kind].name] = _make(job, source, files[kind], imatrix, kind)
     return made
 
 
