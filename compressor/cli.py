@@ -69,10 +69,7 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Calibration samples to draw; 3 give the spread.")] = 3,
     shares: Annotated[str, typer.Option(help="Shares of FFN neurons to remove, with commas.")] = "0.3,0.5,0.67",
     documents: Annotated[int, typer.Option(min=2, help="Held-out documents of each text.")] = 60,
-    heal: Annotated[
-        list[str] | None,
-        typer.Option(help="Also heal on `medquad` or `meadow`, as the recipe's [heal] says; repeatable."),
-    ] = None,
+    heal: Annotated[list[str] | None, typer.Option(help="Also heal on `medquad` or `meadow`; repeatable.")] = None,
     sweep: Annotated[bool, typer.Option(help="Also measure the best method at 10 to 90%.")] = True,
 ) -> None:
     """Measure all criteria side by side on one calibration sample, and print where ours stands."""
