@@ -11,6 +11,7 @@ from compressor.checkpoint import Overlay, TensorSource
 from compressor.compare.atp import GateTask, learn_gates
 from compressor.compare.bench import Bench, SeedInputs
 from compressor.compare.cell import Cell
+from compressor.criteria.flap import mean_activations
 from compressor.criteria.layer import LayerInputs
 from compressor.criteria.saliency import percentile_ranks, saliency_ranks
 from compressor.criteria.score import ScoringInputs, score_layers
@@ -18,7 +19,7 @@ from compressor.heal.heal import heal
 from compressor.masks.choose import choose
 from compressor.masks.methods import MaskInputs, open_method
 from compressor.masks.trial import Trials
-from compressor.prune import layer_file, replaced_tensors, write_pruned
+from compressor.prune import replaced_tensors, write_pruned
 from compressor.recipe.tables import Reconstruct
 from compressor.reconstruct.rounds import rounds_for
 from compressor.reconstruct.walk import Reconstruction
@@ -43,13 +44,11 @@ def build_pruned(bench: Bench, cell: Cell, folder: Path, advance: Advance) -> Bu
         task = GateTask(job, seed.rows.calibrate, bench.kept_total(cell.share), cell.seed)
         return Built(learn_gates(task, folder / "atp", advance))
     kept = keep_neurons(bench, cell, seed, folder)
-    write_pruned(job.checkpoint, job.family, kept, folder / "pruned")
+    means = mean_activations(seed.statistics) if cell.reconstruction == "bias" else None
+    write_pruned(job.checkpoint, job.family, kept, folder / "pruned", means)
     pruned = Overlay(job.checkpoint, replaced_tensors(folder / "pruned"))
-    if cell.reconstruction == "none":
+    if cell.reconstruction in {"none", "bias"}:
         return Built(pruned)
-    if cell.reconstruction == "bias":
-        write_mean_bias(bench, seed, kept, folder / "bias")
-        return Built(Overlay(pruned, replaced_tensors(folder / "bias")))
     walk = Reconstruction(
         job.dense(),
         job.view(pruned),
@@ -62,17 +61,6 @@ def build_pruned(bench: Bench, cell: Cell, folder: Path, advance: Advance) -> Bu
     choices = walk.run(table.ridge, folder / "refit", StreamCheckpoint(folder / "refit.safetensors"), advance)
     source = Overlay(pruned, replaced_tensors(folder / "refit"))
     return Built(source, {"ridge": [choice.ridge for choice in choices]})
-
-
-def write_mean_bias(bench: Bench, seed: SeedInputs, kept: Sequence[torch.Tensor], folder: Path) -> None:
-    """FLAP's compensation (arXiv 2312.11983): a bias of down, W_d[:,P]·E[h_P], for what the pruned neurons gave on average."""
-    source, family = bench.job.checkpoint, bench.job.family
-    for layer, (indices, sums) in enumerate(zip(kept, seed.statistics.layers, strict=True)):
-        names = family.layer_names(layer)
-        mean = sums.h / seed.statistics.tokens
-        mean[indices] = 0
-        bias = source.tensor(names.down).double() @ mean
-        save_tensors(layer_file(folder, layer), {names.down_bias: bias.float()})
 
 
 def keep_neurons(bench: Bench, cell: Cell, seed: SeedInputs, folder: Path) -> list[torch.Tensor]:

@@ -1,14 +1,21 @@
 """How far a changed model's predictions are from the dense model's: KL of the final logits on the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from compressor.layers import ModelView, embed, final_logits, load_head, load_layer, through_layer
+from compressor.layers import (
+    HEAD_POSITIONS,
+    HEAD_ROWS,
+    ModelView,
+    embed,
+    final_logits,
+    load_final_norm,
+    load_layer,
+    stored_head,
+    through_layer,
+)
 from compressor.rows import Batch
-
-POSITIONS = 512
-"""Positions whose logits are held at once."""
 
 
 def final_states(model: ModelView, batches: Sequence[Batch]) -> list[torch.Tensor]:
@@ -24,23 +31,29 @@ def final_states(model: ModelView, batches: Sequence[Batch]) -> list[torch.Tenso
 class Divergence:
     """KL(dense ‖ other) in nats per text position, the other having the dense model's final norm and output matrix.
 
-    Holds these and the dense model's last states.
+    Holds the dense model's last states and the stored output matrix, of which a part at a time becomes float32.
     """
 
     def __init__(self, dense: ModelView, batches: Sequence[Batch]) -> None:
         self._model, self._batches = dense, batches
-        self._norm, self._head = load_head(dense)
+        self._norm, self._head = load_final_norm(dense), stored_head(dense)
         self._states = self._text(final_states(dense, batches))
+        self._total = self._states.new_full((len(self._states),), -torch.inf, dtype=torch.float64)
+        for part, head in self._parts():
+            self._total[part] = torch.logaddexp(self._total[part], self._logits(self._states[part], head).logsumexp(1))
 
     def of(self, hidden: Sequence[torch.Tensor]) -> float:
-        """The mean over all text positions, of states after the last layer as `final_states` gives them."""
-        total = 0.0
+        """The mean over all text positions, of states after the last layer as `final_states` gives them.
+
+        KL = Σ p (z − z') − ln Σ exp z + ln Σ exp z', with z and z' the two logits and p = softmax z.
+        """
         other = self._text(hidden)
-        for start in range(0, len(other), POSITIONS):
-            part = slice(start, start + POSITIONS)
-            expected, found = self._log_probabilities(self._states[part]), self._log_probabilities(other[part])
-            total += float((expected.exp() * (expected - found)).sum(dtype=torch.float64))
-        return total / len(self._states)
+        total, gap = torch.full_like(self._total, -torch.inf), torch.zeros_like(self._total)
+        for part, head in self._parts():
+            expected, found = self._logits(self._states[part], head), self._logits(other[part], head)
+            gap[part] += ((expected - self._total[part, None]).exp() * (expected - found)).sum(1)
+            total[part] = torch.logaddexp(total[part], found.logsumexp(1))
+        return float((gap - self._total + total).mean())
 
     def of_model(self, model: ModelView) -> float:
         """The mean over all text positions of another model's states."""
@@ -49,5 +62,12 @@ class Divergence:
     def _text(self, hidden: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.cat([states[batch.valid] for states, batch in zip(hidden, self._batches, strict=True)])
 
-    def _log_probabilities(self, states: torch.Tensor) -> torch.Tensor:
-        return final_logits(self._model, states, self._norm, self._head).log_softmax(-1)
+    def _parts(self) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Every part of the vocabulary, float32 (rows, hidden), with every part of the positions."""
+        for row in range(0, len(self._head), HEAD_ROWS):
+            head = self._head[row : row + HEAD_ROWS].to(self._model.device, torch.float32)
+            for start in range(0, len(self._states), HEAD_POSITIONS):
+                yield slice(start, start + HEAD_POSITIONS), head
+
+    def _logits(self, states: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
+        return final_logits(self._model, states, self._norm, head).double()
