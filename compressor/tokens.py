@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from compressor.recipe.tables import Calibrate
 from compressor.storage import load_tensors, save_tensors
 from compressor.text import Document, read_source, split_tuning
 from models.errors import TemplateError, TextError
+from models.runtime.chat import ChatTemplate
 from models.starter import split_notes
 
 SHORTEST_ROW_TOKENS = 16
@@ -75,22 +77,18 @@ class ChatTokenizer:
         return list(self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def messages(self, messages: Messages) -> list[int]:
-        """Ids of a whole conversation, BOS first where the model has one. Raises TemplateError without a template."""
+        """Ids of a whole conversation, BOS first where the model has one. Raises TemplateError without a fitting template."""
         if not self.has_template:
             raise TemplateError(
                 "the model has no chat template: set calibrate.grounded_share = 0 or use its chat version"
             )
-        rendered = self._tokenizer.apply_chat_template(messages, tokenize=False)
-        ids = list(self._tokenizer(rendered, add_special_tokens=False).input_ids)
-        return ids if ids[:1] == self._start() else [*self._start(), *ids]
+        return self._rendered(messages, add_generation_prompt=False)
 
     def prompt(self, messages: Messages) -> list[int]:
         """Ids of a conversation up to the assistant's first token. Raises TemplateError without a template."""
         if not self.has_template:
             raise TemplateError("the model has no chat template; use its chat version")
-        rendered = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids = list(self._tokenizer(rendered, add_special_tokens=False).input_ids)
-        return ids if ids[:1] == self._start() else [*self._start(), *ids]
+        return self._rendered(messages, add_generation_prompt=True)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens left out."""
@@ -114,6 +112,17 @@ class ChatTokenizer:
         special = frozenset(self._tokenizer.all_special_ids) | frozenset(self._tokenizer.added_tokens_decoder)
         last = next((token for token in reversed(self.messages(turns)) if token in special), None)
         return last if last != self.bos else None
+
+    @cached_property
+    def _template(self) -> ChatTemplate:
+        """The device's own way to render: turns that a template refuses are joined here as they are there."""
+        tokenizer = self._tokenizer
+        return ChatTemplate(self.chat_template or "", bos=tokenizer.bos_token or "", eos=tokenizer.eos_token or "")
+
+    def _rendered(self, messages: Messages, *, add_generation_prompt: bool) -> list[int]:
+        rendered = self._template.render(messages, add_generation_prompt)
+        ids = list(self._tokenizer(rendered, add_special_tokens=False).input_ids)
+        return ids if ids[:1] == self._start() else [*self._start(), *ids]
 
     def _start(self) -> list[int]:
         return [] if self.bos is None else [self.bos]

@@ -4,6 +4,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from jinja2 import TemplateError as RefusedError
+from transformers import AutoTokenizer
 
 from compressor.grounded import grounded_examples
 from compressor.recipe.tables import Calibrate
@@ -14,6 +16,12 @@ from models.grounding import NO_ANSWER
 from models.sentences import split_sentences
 from models.starter import load_notes, split_notes
 from tests.compressor.tiny import make_tokenizer
+
+STRICT = """{%- for message in messages -%}
+{%- if message.role == 'system' -%}{{ raise_exception('no system turn') }}{%- endif -%}
+{%- if (message.role == 'user') != (loop.index0 % 2 == 0) -%}{{ raise_exception('turns must alternate') }}{%- endif -%}
+{%- endfor -%}"""
+"""What Gemma's and Mistral's templates refuse."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +75,29 @@ def test_questions_go_through_the_template(tokenizer: ChatTokenizer) -> None:
     assert row[:2] == [0, 4]
     assert row[-1] == 1
     assert tokenizer.end_of_turn() == 1
+
+
+def test_conversations_are_rendered_as_transformers_renders_them(tiny_folder: Path, tokenizer: ChatTokenizer) -> None:
+    theirs = AutoTokenizer.from_pretrained(tiny_folder)
+    for messages in islice(grounded_examples(load_notes(), 0), 20):
+        expected = theirs.apply_chat_template(messages, tokenize=True, return_dict=False)
+        assert tokenizer.messages(messages) == list(expected)
+        prompt = theirs.apply_chat_template(messages[:-1], add_generation_prompt=True, return_dict=False)
+        assert tokenizer.prompt(messages[:-1]) == list(prompt)
+
+
+def test_turns_that_a_template_refuses_are_joined_as_on_the_device(tmp_path: Path) -> None:
+    strict = make_tokenizer()
+    strict.chat_template = STRICT + strict.chat_template
+    strict.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}', "utf-8")
+    messages = next(grounded_examples(load_notes(), 0))
+    with pytest.raises(RefusedError, match="no system turn"):
+        AutoTokenizer.from_pretrained(tmp_path).apply_chat_template(messages)
+    plain, joined = ChatTokenizer(tmp_path), "\n\n".join(message["content"] for message in messages[:-1])
+    assert plain.messages(messages) == plain.messages([{"role": "user", "content": joined}, messages[-1]])
+    with pytest.raises(TemplateError, match="alternate user and assistant turns"):
+        plain.messages([messages[-1]])
 
 
 def test_without_a_template_grounded_text_is_refused(tmp_path: Path) -> None:
