@@ -17,6 +17,8 @@ from models.errors import TemplateError
 
 LONGEST_TOKENS = 4096
 _FLOAT_BYTES = 4
+_OWN_SETTINGS = frozenset({"intermediate_sizes", "mlp_bias"})
+"""What `export_hf` writes into config.json for a width per layer and for biases of down."""
 
 
 class CheckpointModel(TokenModel):
@@ -25,7 +27,8 @@ class CheckpointModel(TokenModel):
     def __init__(self, folder: Path) -> None:
         checkpoint = Checkpoint(folder)
         family = find_family(checkpoint.config)
-        shape = family.shape(checkpoint.config)
+        # What the pipeline itself cannot prune again, the assembled module runs: it takes sizes and biases from the tensors.
+        shape = family.shape({key: value for key, value in checkpoint.config.items() if key not in _OWN_SETTINGS})
         stored = sum(torch.Size(checkpoint.shape(name)).numel() for name in checkpoint.names())
         require_memory(_FLOAT_BYTES * stored, f"{folder} in float32", "measure its GGUF file instead")
         self._model: Any = assemble(checkpoint, family, shape, checkpoint.config)

@@ -1,14 +1,21 @@
 """Scores of a file and of a checkpoint against each other and against the plainest computation."""
 
+import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from compressor.checkpoint import Checkpoint, Overlay
 from compressor.export_gguf import export_gguf
+from compressor.export_hf import export_hf
+from compressor.families import find_family
+from compressor.prune import replaced_tensors, write_pruned
 from compressor.tasks.agreement import compare_scores
 from compressor.tasks.answers import likeliest
 from compressor.tasks.benchmarks import read_task
@@ -59,6 +66,38 @@ def test_file_and_checkpoint_give_the_plain_loglikelihoods(tiny_folder: Path, fi
     expected = plain_loglikelihoods(tiny_folder, prompt, CHOICES)
     assert file_model.loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
     assert CheckpointModel(tiny_folder).loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_an_exported_checkpoint_with_a_width_per_layer_is_measured(
+    tiny_folder: Path, tmp_path: Path, biased: bool
+) -> None:
+    """Against the dense model in plain transformers with the removed neurons' columns of down set to zero."""
+    checkpoint = Checkpoint(tiny_folder)
+    family = find_family(checkpoint.config)
+    kept = [torch.arange(0, 128, 2), torch.arange(96)]
+    means = [torch.linspace(low, 3, 128, dtype=torch.float64) for low in (-2, 1)] if biased else None
+    write_pruned(checkpoint, family, kept, tmp_path, means)
+    export_hf(Overlay(checkpoint, replaced_tensors(tmp_path)), checkpoint, tmp_path / "hf")
+    exported = load_file(tmp_path / "hf" / "model.safetensors")
+    tensors = {name: t.bfloat16().float() for name, t in load_file(tiny_folder / "model.safetensors").items()}
+    for layer, indices in enumerate(kept):
+        removed = torch.ones(128, dtype=torch.bool)
+        removed[indices] = False
+        tensors[family.layer_names(layer).down][:, removed] = 0
+        if biased:
+            widths = (("gate", 128), ("up", 128), ("down", 64))
+            names = {part: f"model.layers.{layer}.mlp.{part}_proj.bias" for part, _ in widths}
+            tensors |= {names[part]: torch.zeros(width) for part, width in widths}
+            tensors[names["down"]] = exported[names["down"]].float()
+            assert tensors[names["down"]].abs().max() > 0.01
+    shutil.copytree(tiny_folder, tmp_path / "plain")
+    save_file(tensors, tmp_path / "plain" / "model.safetensors", {"format": "pt"})
+    config = {**checkpoint.config, "mlp_bias": biased}
+    (tmp_path / "plain" / "config.json").write_text(json.dumps(config), "utf-8")
+    prompt = "Question: Is fever a sign of infection?\nAnswer:"
+    expected = plain_loglikelihoods(tmp_path / "plain", prompt, CHOICES)
+    assert CheckpointModel(tmp_path / "hf").loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
 
 
 def test_more_choices_than_sequences_and_too_long_prompts(tiny_folder: Path, file_model: GgufModel) -> None:
