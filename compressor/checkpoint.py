@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from compressor.errors import CheckpointError
+from compressor.families import architecture_of
 
 INDEX = "model.safetensors.index.json"
 CHECKED_ELEMENTS = 1 << 24
@@ -101,13 +102,17 @@ class Checkpoint(TensorFiles):
         self.folder = folder
         self.config: dict[str, Any] = _read_json(folder / "config.json")
         if (folder / INDEX).is_file():
-            index = _read_json(folder / INDEX).get("weight_map", {})
+            index = _read_json(folder / INDEX).get("weight_map")
+            if not isinstance(index, dict):
+                raise CheckpointError(
+                    f"{folder / INDEX} has no weight_map of names to files; fetch the checkpoint again"
+                )
             location = {name: folder / str(shard) for name, shard in index.items()}
         elif (folder / "model.safetensors").is_file():
             location = TensorFiles.scan([folder / "model.safetensors"])._location
         else:
             raise CheckpointError(f"{folder} holds no safetensors weights; convert the model to safetensors first")
-        architecture = str((self.config.get("architectures") or [""])[0])
+        architecture = architecture_of(self.config)
         names = {name: name for name in location}
         if architecture in TEXT_PARTS:
             self.config = _text_config(self.config, TEXT_PARTS[architecture])
@@ -148,7 +153,9 @@ class Overlay:
 
 
 def _text_config(config: dict[str, Any], architecture: str) -> dict[str, Any]:
-    text = dict(config.get("text_config") or {})
+    text = config.get("text_config") or {}
+    if not isinstance(text, dict):
+        raise CheckpointError(f"config.json has text_config = {text!r} instead of a table; fetch the checkpoint again")
     for key in ("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings", "dtype", "torch_dtype"):
         if key in config:
             text.setdefault(key, config[key])

@@ -78,6 +78,18 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors of a file that `save_tensors` wrote, and its metadata."""
-    with safe_open(path, framework="pt") as handle:
-        return {name: handle.get_tensor(name) for name in handle.keys()}, dict(handle.metadata() or {})  # noqa: SIM118
+    """All tensors of a file that `save_tensors` wrote, and its metadata. Raises StorageError where it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as handle:
+            return {name: handle.get_tensor(name) for name in handle.keys()}, dict(handle.metadata() or {})  # noqa: SIM118
+    except SafetensorError as error:
+        raise StorageError(f"{path} is damaged ({error}); delete it and run the same command again") from error
+
+
+def load_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]] | None:
+    """What an interrupted walk left, or None: one that is damaged is no loss but of time, so it is begun again."""
+    try:
+        return load_tensors(path) if path.is_file() else None
+    except StorageError:
+        path.unlink()
+        return None

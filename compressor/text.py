@@ -6,6 +6,7 @@ Documents are split by a hash of their id, so the tuning part stays the same wha
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from models.starter import split_notes
 
 CORPORA = ("anatomy", "medical_meadow", "medquad", "nursing", "trials")
 TUNING_SHARE = 0.1
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 PLAIN_SUFFIXES = (".txt", ".md")
 Split = Literal["train", "valid"]
 Item = TypeVar("Item")
@@ -77,10 +79,12 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise TextError(f"text {path} line {number} is not JSON ({error}); correct it") from error
         if not isinstance(row, dict):
             raise TextError(f"text {path} line {number} is not a JSON object; correct it")
+        if "\\ud" in line and any(_LONE_SURROGATE.search(value) for value in row.values() if isinstance(value, str)):
+            raise TextError(f"text {path} line {number} has half a UTF-16 pair, which is no character; correct it")
         yield number, row
 
 

@@ -42,7 +42,7 @@ class ChatTokenizer:
     def __init__(self, folder: Path) -> None:
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(
                 f"the tokenizer in {folder} cannot be loaded ({reason}); copy its files there"
@@ -121,7 +121,7 @@ class ChatTokenizer:
 
     def _rendered(self, messages: Messages, *, add_generation_prompt: bool) -> list[int]:
         rendered = self._template.render(messages, add_generation_prompt)
-        ids = list(self._tokenizer(rendered, add_special_tokens=False).input_ids)
+        ids = list(self._tokenizer(rendered, add_special_tokens=False, verbose=False).input_ids)
         return ids if ids[:1] == self._start() else [*self._start(), *ids]
 
     def _start(self) -> list[int]:

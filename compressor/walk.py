@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from compressor.layers import LayerWeights, ModelView, load_layer
-from compressor.storage import load_tensors, save_tensors
+from compressor.storage import load_state, save_tensors
 
 CHECKPOINT_EVERY_S = 20.0
 Advance = Callable[[], None]
@@ -21,11 +21,9 @@ class StreamCheckpoint:
         self._saved_at_s = time.monotonic()
 
     def load(self) -> tuple[int, dict[str, torch.Tensor]]:
-        """The next layer and the saved tensors; (0, {}) where nothing was saved."""
-        if not self._path.is_file():
-            return 0, {}
-        tensors, metadata = load_tensors(self._path)
-        return int(metadata["next_layer"]), tensors
+        """The next layer and the saved tensors; (0, {}) where nothing was saved, or nothing whole."""
+        saved = load_state(self._path)
+        return (0, {}) if saved is None else (int(saved[1]["next_layer"]), saved[0])
 
     def due(self) -> bool:
         """Whether enough work would be lost otherwise: to save every layer of a small model is too often."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from compressor.errors import FamilyError
+from compressor.errors import CheckpointError, FamilyError
 from compressor.families.contract import Family
 from compressor.families.gemma import GemmaFamily
 from compressor.families.gemma2 import Gemma2Family
@@ -23,9 +23,19 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+def architecture_of(config: dict[str, Any]) -> str:
+    """The class that a config.json names, else its model type. Raises CheckpointError where the entry is no list of names."""
+    names = config.get("architectures") or [config.get("model_type", "unknown")]
+    if not isinstance(names, list) or not isinstance(names[0], str):
+        raise CheckpointError(
+            f"config.json has architectures = {names!r} instead of a list; fetch the checkpoint again"
+        )
+    return names[0]
+
+
 def find_family(config: dict[str, Any]) -> Family:
     """The family of a Hugging Face config.json. Raises FamilyError naming the architecture and those supported."""
-    architecture = str((config.get("architectures") or [config.get("model_type", "unknown")])[0])
+    architecture = architecture_of(config)
     for family in FAMILIES:
         if architecture in family.architectures:
             return family

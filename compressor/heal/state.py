@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from compressor.storage import load_tensors, save_tensors
+from compressor.storage import load_state, save_tensors
 
 Named = dict[str, torch.Tensor]
 
@@ -56,10 +56,11 @@ class TrainingCheckpoint:
         return time.monotonic() - self._saved_at_s >= self._every_s
 
     def load(self) -> TrainingState | None:
-        """What was saved, or None."""
-        if not self._path.is_file():
+        """What was saved, or None; also where that is damaged."""
+        saved = load_state(self._path)
+        if saved is None:
             return None
-        tensors, metadata = load_tensors(self._path)
+        tensors, metadata = saved
         parts = {
             part: {
                 name.removeprefix(f"{part}/"): value for name, value in tensors.items() if name.startswith(f"{part}/")

@@ -18,16 +18,19 @@ else:
 
 def load_recipe(name_or_path: str) -> tuple[str, Recipe]:
     """The recipe's name (its file's stem) and content. Raises RecipeError naming every fault at once."""
-    packaged = files("compressor").joinpath("recipes", f"{name_or_path}.toml")
-    if packaged.is_file():
+    if name_or_path in packaged_recipes():
+        packaged = files("compressor").joinpath("recipes", f"{name_or_path}.toml")
         return name_or_path, parse_recipe(packaged.read_text("utf-8"), name_or_path)
     path = Path(name_or_path)
-    if not path.is_file():
-        raise RecipeError(f"no recipe {name_or_path}: give a TOML file or one of {', '.join(packaged_recipes())}")
     try:
         source = path.read_text("utf-8")
-    except (UnicodeDecodeError, OSError) as error:
+    except UnicodeDecodeError as error:
         raise RecipeError(f"recipe {path} cannot be read ({error}); give a UTF-8 TOML file") from error
+    except (OSError, ValueError) as error:
+        known = ", ".join(packaged_recipes())
+        raise RecipeError(
+            f"no recipe {name_or_path[:200]} ({_reason(error)}): give a TOML file or one of {known}"
+        ) from error
     return path.stem, parse_recipe(source, str(path))
 
 
@@ -58,3 +61,7 @@ def _fault(item: dict[str, Any]) -> str:
     if item["type"] == "value_error":
         return f"{where}: {message}" if where else message
     return f"{where} = {item['input']!r}: {message[0].lower()}{message[1:]}; correct it"
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -9,7 +9,7 @@ from models.boards import boards
 
 BUDGETS = ("ffn_share", "parameters", "bytes", "board", "retention")
 
-_Positive = Annotated[float, Field(gt=0)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Table(BaseModel):
@@ -21,11 +21,11 @@ class Calibrate(_Table):
 
     text: Annotated[dict[str, _Positive], Field(min_length=1)] = {"starter": 1.0}
     """Source (`starter`, a corpus under --data, or a JSONL path) to its share of the ungrounded samples."""
-    samples: Annotated[int, Field(ge=8)] = 128
-    tokens_per_sample: Annotated[int, Field(ge=64)] = 512
+    samples: Annotated[int, Field(ge=8, le=1_000_000)] = 128
+    tokens_per_sample: Annotated[int, Field(ge=64, le=131_072)] = 512
     grounded_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of samples in the grounded run-time format, built from the starter notes."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 
 class Saliency(_Table):

@@ -69,6 +69,24 @@ def test_a_folder_without_weights_or_config_is_refused(tmp_path: Path) -> None:
         Checkpoint(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        (INDEX, {"weight_map": ["a.safetensors"]}, "weight_map of names to files"),
+        ("config.json", {"architectures": "LlamaForCausalLM"}, r"architectures = 'LlamaForCausalLM' instead of a list"),
+        (
+            "config.json",
+            {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": 3},
+            "text_config = 3 instead of a table",
+        ),
+    ],
+)
+def test_malformed_metadata_is_named(folder: Path, file: str, content: dict[str, object], says: str) -> None:
+    (folder / file).write_text(json.dumps(content), "utf-8")
+    with pytest.raises(CheckpointError, match=says):
+        Checkpoint(folder)
+
+
 def test_an_overlay_wins(folder: Path, tmp_path: Path) -> None:
     save_file({"model.norm.weight": torch.ones(3)}, tmp_path / "top.safetensors")
     overlay = Overlay(Checkpoint(folder), TensorFiles.scan([tmp_path / "top.safetensors"]))

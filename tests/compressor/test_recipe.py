@@ -84,6 +84,12 @@ def test_a_path_loads_and_names_the_recipe(tmp_path: Path) -> None:
     assert (name, recipe.budget.parameters) == ("mine", 1000)
 
 
+@pytest.mark.parametrize("name", ["x" * 5000, "../recipes/reference-50", "reference-50.toml"])
+def test_a_name_is_never_a_way_into_the_package(name: str) -> None:
+    with pytest.raises(RecipeError, match="no recipe"):
+        load_recipe(name)
+
+
 def test_an_unknown_name_lists_the_packaged_ones() -> None:
     with pytest.raises(RecipeError, match=r"reference-50, .*reference-67"):
         load_recipe("reference-99")

@@ -20,6 +20,8 @@ from models.errors import TextError
         (b'["a"]\n', "line 1 is not a JSON object"),
         (b'{"text": ""}\n', "line 1 has no text"),
         (b'{"question": "a"}\n', "line 1 has no text"),
+        (b"[" * 100_000, "line 1 is not JSON"),
+        (b'{"text": "a\\ud800"}\n', "line 1 has half a UTF-16 pair"),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: bytes, says: str) -> None:
