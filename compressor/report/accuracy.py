@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+
+from compressor.report.sections import ABSENT, Section, print_sections
 
 ACCURACY_COLUMNS = ("model", "accuracy", "95% interval", "F1 weighted", "F1 macro", "against dense", "verdict")
 """`against dense`: questions it answers right and dense does not, the reverse, and the exact paired test (McNemar)."""
@@ -13,9 +13,6 @@ GENERATION_COLUMNS = ("model", "prompts of", "answers", "empty", "repeating", "u
 CITATION_COLUMNS = ("model", "questions", "cites right", "verbatim", "false answers")
 PUBLISHED_COLUMNS = ("published", "MedQA, 4 options", "MedQA, 5 options", "MedMCQA", "PubMedQA")
 _PUBLISHED_KEYS = ("medqa", "medqa_5_options", "medmcqa", "pubmedqa")
-ABSENT = "–"
-Section = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
-"""Title, columns and rows of one table."""
 
 
 def task_names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -111,11 +108,5 @@ def accuracy_sections(rows: Sequence[Mapping[str, Any]], published: Sequence[Map
 
 
 def print_accuracy(rows: Sequence[Mapping[str, Any]], published: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """The same tables on the terminal; long cells fold at 80 columns."""
-    for title, columns, cells in accuracy_sections(rows, published):
-        table = Table(title=title, box=box.SIMPLE, padding=(0, 1), pad_edge=False)
-        for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right")
-        for row in cells:
-            table.add_row(*row)
-        console.print(table)
+    """The same tables on the terminal."""
+    print_sections(accuracy_sections(rows, published), console)

@@ -3,16 +3,27 @@
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import exp
 from pathlib import Path
 from typing import Any
 
 from compressor.manifest import write_json
-from compressor.report.accuracy import accuracy_sections
 from compressor.report.canvas import save_figure
 from compressor.report.figures import SizeLine, curves_figure, size_figure, widths_figure
 from compressor.report.page import Page
-from compressor.report.tables import CONVENTIONS, LONG_COLUMNS, build_report, cells, stage_notes, texts, to_markdown
+from compressor.report.quantized import CSV_COLUMNS, TENSOR_CSV_COLUMNS, rises, tensor_costs
+from compressor.report.tables import (
+    CONVENTIONS,
+    LONG_COLUMNS,
+    all_sections,
+    build_report,
+    cells,
+    rise_nats,
+    stage_notes,
+    texts,
+    to_markdown,
+)
 from compressor.storage import write_text
 
 Report = Mapping[str, Any]
@@ -25,23 +36,55 @@ def write_report(out: Path, manifest: Mapping[str, Any]) -> None:
     write_json(folder / "report.json", report)
     write_text(folder / "report.md", to_markdown(report))
     write_text(folder / "report.csv", to_csv(report))
+    write_text(folder / "quantization.csv", quantization_csv(report))
+    if (costs := rise_nats(report)) is not None:
+        write_text(folder / "tensors.csv", tensors_csv(costs))
     write_page(folder, report, draw_figures(folder, report, manifest["shape"]["ffn"]))
 
 
 def to_csv(report: Report) -> str:
     """report.csv: one line for each file and text."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     head = ("file", "bytes", "parameters", "ffn_share_removed", "text")
-    writer.writerow(
-        (*head, "perplexity_hf_stride", "bits_per_byte", "perplexity_llama_cpp_chunk", "decode_tokens_per_s")
-    )
+    scores = ("perplexity_hf_stride", "bits_per_byte", "perplexity_llama_cpp_chunk", "decode_tokens_per_s")
+    lines = []
     for row in report["rows"]:
         for text, score in row["texts"].items():
             known = (row["label"], row["bytes"], row["parameters"], f"{row['ffn_share_removed']:.6f}", text)
             chunk = "" if score["llama_cpp_chunk"] is None else f"{score['llama_cpp_chunk']:.6f}"
             measured = (f"{score['hf_stride']:.6f}", f"{score['bits_per_byte']:.6f}", chunk)
-            writer.writerow((*known, *measured, f"{row['decode_tokens_per_s']:.3f}"))
+            lines.append((*known, *measured, f"{row['decode_tokens_per_s']:.3f}"))
+    return _csv((*head, *scores), lines)
+
+
+def quantization_csv(report: Report) -> str:
+    """quantization.csv: one line for each quantized file and text."""
+    lines = [
+        (
+            rise.text,
+            rise.file,
+            f"{rise.nats:.8f}",
+            f"{exp(rise.nats):.8f}",
+            "" if rise.to_dense is None else f"{rise.to_dense:.6f}",
+        )
+        for text in texts(report)
+        for rise in rises(report["rows"], text)
+    ]
+    return _csv(CSV_COLUMNS, lines)
+
+
+def tensors_csv(costs: Mapping[str, float]) -> str:
+    """tensors.csv: what keeping each kind of tensor, and each layer's of the costliest kind, at F16 wins back."""
+    lines = [
+        (name, f"{nats:.8f}", "" if share is None else f"{share:.6f}") for name, nats, share in tensor_costs(costs)
+    ]
+    return _csv(TENSOR_CSV_COLUMNS, lines)
+
+
+def _csv(head: Sequence[str], lines: Sequence[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(lines)
     return stream.getvalue()
 
 
@@ -86,7 +129,7 @@ def write_page(folder: Path, report: Report, pictures: Pictures) -> None:
         page.heading(f"Measured on {text}")
         page.table(LONG_COLUMNS, cells(report, text))
     page.note(CONVENTIONS)
-    for title, columns, rows in accuracy_sections(report["rows"], report["published"]):
+    for title, columns, rows in all_sections(report):
         page.heading(title)
         page.table(columns, rows)
     page.heading("How it was made")

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from compressor.errors import RunError
-from compressor.report.accuracy import accuracy_sections, print_accuracy
+from compressor.report.accuracy import accuracy_sections
+from compressor.report.quantized import quantization_sections
+from compressor.report.sections import Section, print_sections
 
 COLUMNS = ("file", "size MB", "parameters", "FFN cut", "perplexity", "bits/byte", "tok/s")
 LONG_COLUMNS = (*COLUMNS, "prompt tok/s", "llama.cpp chunks")
@@ -79,12 +81,28 @@ def texts(report: Mapping[str, Any]) -> list[str]:
     return list(report["recipe"]["content"]["evaluate"]["text"])
 
 
+def rise_nats(report: Mapping[str, Any]) -> Mapping[str, float] | None:
+    """What the quantize stage found by tensor; None where `quantize.compare` does not name tensors."""
+    found: Mapping[str, float] | None = next(
+        (f["rise_nats"] for f in report["facts"].values() if "rise_nats" in f), None
+    )
+    return found
+
+
+def all_sections(report: Mapping[str, Any]) -> list[Section]:
+    """The tables below that of the files: answers to questions, then what quantization costs."""
+    return [
+        *accuracy_sections(report["rows"], report["published"]),
+        *quantization_sections(report["rows"], rise_nats(report), texts(report)),
+    ]
+
+
 def to_markdown(report: Mapping[str, Any]) -> str:
     """report.md."""
     lines = [f"# {report['model']}, recipe {report['recipe']['name']}", ""]
     for text in texts(report):
         lines += [f"Text: {text}", "", *markdown_table(LONG_COLUMNS, cells(report, text)), ""]
-    for title, columns, rows in accuracy_sections(report["rows"], report["published"]):
+    for title, columns, rows in all_sections(report):
         lines += [f"## {title}", "", *markdown_table(columns, rows), ""]
     lines += [CONVENTIONS, "", *stage_notes(report["facts"]), ""]
     lines += [
@@ -134,4 +152,4 @@ def print_table(report: Mapping[str, Any], console: Console) -> None:
         for row in cells(report, text):
             table.add_row(*row[: len(COLUMNS)])
         console.print(table)
-    print_accuracy(report["rows"], report["published"], console)
+    print_sections(all_sections(report), console)

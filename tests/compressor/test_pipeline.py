@@ -40,7 +40,7 @@ def test_the_run_folder_holds_what_the_design_names(finished: Path) -> None:
     ]
     assert (finished / "hf" / "config.json").is_file()
     figures = {f"{name}.{suffix}" for name in ("size-starter", "widths") for suffix in ("svg", "png")}
-    tables = {"index.html", "report.md", "report.json", "report.csv"}
+    tables = {"index.html", "report.md", "report.json", "report.csv", "quantization.csv"}
     assert {path.name for path in (finished / "report").iterdir()} == tables | figures
     manifest = json.loads((finished / "manifest.json").read_text("utf-8"))
     assert list(manifest["stages"]) == [

@@ -1,5 +1,7 @@
 """Quantized files for comparison: types read back, and what each tensor costs."""
 
+import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,29 @@ def test_what_tensors_cost_adds_up(compared: tuple[Path, dict[str, Any]]) -> Non
     # Losses of single kinds are nearly additive where all are small.
     assert sum(rise[kind] for kind in kinds) == pytest.approx(rise["all"], abs=max(0.01, abs(rise["all"])))
     assert not (folder.parent / "stages" / "08-quantize" / "scratch.gguf").exists()
+
+
+def test_the_report_says_what_quantization_costs(compared: tuple[Path, dict[str, Any]]) -> None:
+    """The CSV against the perplexities and losses in the manifest."""
+    folder, manifest = compared
+    report = folder.parent / "report"
+    perplexity = {
+        row["label"]: row["texts"]["starter"]["hf_stride"] for row in manifest["stages"]["09-evaluate"]["facts"]["rows"]
+    }
+    with (report / "quantization.csv").open() as handle:
+        lines = {line["file"]: line for line in csv.DictReader(handle)}
+    assert list(lines) == ["dense Q4_0", "pruned Q4_0", "Q4_0, no matrix", "pruned Q4_K_M", "pruned Q8_0"]
+    for label, line in lines.items():
+        ratio = perplexity[label] / perplexity["dense F16" if label == "dense Q4_0" else "pruned F16"]
+        assert float(line["perplexity_ratio"]) == pytest.approx(ratio, rel=1e-6)
+        assert float(line["rise_nats_per_token"]) == pytest.approx(math.log(ratio), abs=1e-7)
+    rise = manifest["stages"]["08-quantize"]["facts"]["rise_nats"]
+    with (report / "tensors.csv").open() as handle:
+        won = {line["kept_at_f16"]: float(line["nats_per_token_won_back"]) for line in csv.DictReader(handle)}
+    assert won == {name: pytest.approx(nats, abs=1e-8) for name, nats in rise.items() if name != "all"}
+    page = (report / "index.html").read_text("utf-8")
+    for title in ("Quantization, starter", "Verdicts on Q4_0, starter", "What Q4_0 costs by tensor, tuning text"):
+        assert f"<h2>{title}</h2>" in page
 
 
 @pytest.mark.parametrize(
