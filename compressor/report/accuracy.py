@@ -10,7 +10,20 @@ from compressor.report.sections import ABSENT, Section, print_sections
 ACCURACY_COLUMNS = ("model", "accuracy", "95% interval", "F1 weighted", "F1 macro", "against dense", "verdict")
 """`against dense`: questions it answers right and dense does not, the reverse, and the exact paired test (McNemar)."""
 GENERATION_COLUMNS = ("model", "prompts of", "answers", "empty", "repeating", "unfinished", "cites right")
-CITATION_COLUMNS = ("model", "questions", "cites right", "verbatim", "false answers")
+CITATION_COLUMNS = (
+    "model",
+    "questions",
+    "cites right",
+    "times dense's",
+    "95% interval",
+    "verdict",
+    "verbatim",
+    "false",
+)
+"""`times dense's`: how often the right passage is cited to how often the dense F16 file does, paired over the questions;
+`false`: answers to questions whose passages hold none."""
+LEAST_TO_DENSE = 0.95
+"""A file should cite the right passage at least so many times as often as dense."""
 PUBLISHED_COLUMNS = ("published", "MedQA, 4 options", "MedQA, 5 options", "MedMCQA", "PubMedQA")
 _PUBLISHED_KEYS = ("medqa", "medqa_5_options", "medmcqa", "pubmedqa")
 
@@ -74,12 +87,24 @@ def citation_cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
             str(row["label"]),
             str(row["citations"]["questions"]),
             f"{row['citations']['first_citation_right']:.1%}",
+            *_to_dense(row["citations"]["to_dense"]),
             f"{row['citations']['first_sentence_verbatim']:.1%}",
             f"{row['citations']['false_answers']:.1%}",
         )
         for row in rows
         if "citations" in row
     ]
+
+
+def _to_dense(ratio: Sequence[float] | None) -> tuple[str, str, str]:
+    if ratio is None:
+        return ABSENT, ABSENT, ABSENT
+    value, low, high = ratio
+    return (
+        f"{value:.3f}",
+        f"{low:.3f}–{high:.3f}",
+        f"{'met' if value >= LEAST_TO_DENSE else 'not met'} (≥ {LEAST_TO_DENSE})",
+    )
 
 
 def published_cells(published: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

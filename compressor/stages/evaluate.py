@@ -11,7 +11,7 @@ from compressor.manifest import write_json
 from compressor.stages.contract import Outcome, finished_files, text_digest
 from compressor.tasks.benchmarks import read_task, task_file
 from compressor.tasks.evaluate import Evaluated, evaluate_tasks, item_count
-from compressor.tasks.generation import check_count, check_generation, citation_count, citation_scores
+from compressor.tasks.generation import Citations, check_count, check_generation, citation_count, citation_scores
 from compressor.tasks.gguf import GgufModel
 from compressor.tasks.items import Task
 from compressor.tasks.published import published_rows
@@ -42,14 +42,17 @@ def run_evaluate(job: Job, folder: Path) -> Outcome:
     tasks, neurons = _tasks(job), job.shape.layers * job.shape.ffn
     rows: list[dict[str, Any]] = []
     files: list[Path] = []
-    dense = None
+    dense, cited = None, None
     for label, path in finished_files(job).items():
         row = evaluate_file(
             label, path, texts, window=recipe.context_tokens, dense_neurons=neurons, reporter=job.reporter
         )
         asked = _ask(job, folder, label, path, tasks, dense=dense)
-        dense = asked if label == DENSE else dense
-        rows.append({**row, "tasks": asked.summaries, **_writing(job, label, path, tasks)})
+        citations = _cite(job, label, path)
+        if label == DENSE:
+            dense, cited = asked, citations
+        found = {} if citations is None else {"citations": citations.to_json(None if label == DENSE else cited)}
+        rows.append({**row, "tasks": asked.summaries, **_writing(job, label, path, tasks), **found})
         files += asked.files
     published = [asdict(row) for row in published_rows(job.recipe_name)] if tasks else []
     facts = {"rows": rows, "published": published}
@@ -86,12 +89,17 @@ def _ask(
 
 
 def _writing(job: Job, label: str, path: Path, tasks: Sequence[Task]) -> dict[str, Any]:
-    recipe, found = job.recipe.evaluate, {}
-    if recipe.answers:
-        advance = job.reporter.step(f"answers {label}", check_count(tasks, recipe.answers))
-        with GgufModel(path) as model:
-            found["generation"] = check_generation(model, tasks, recipe.answers, advance)
-    if recipe.citations and job.data is not None:
-        advance = job.reporter.step(f"citations {label}", citation_count(recipe.citations))
-        found["citations"] = citation_scores(path, job.data, recipe.citations, advance).to_json()
-    return found
+    count = job.recipe.evaluate.answers
+    if not count:
+        return {}
+    advance = job.reporter.step(f"answers {label}", check_count(tasks, count))
+    with GgufModel(path) as model:
+        return {"generation": check_generation(model, tasks, count, advance)}
+
+
+def _cite(job: Job, label: str, path: Path) -> Citations | None:
+    questions = job.recipe.evaluate.citations
+    if not questions or job.data is None:
+        return None
+    advance = job.reporter.step(f"citations {label}", citation_count(questions))
+    return citation_scores(path, job.data, questions, advance)

@@ -8,10 +8,19 @@ from typing import Any
 
 from compressor.examples.corpora import read_sections
 from compressor.examples.grounded import Example
-from compressor.examples.scores import Answer, GroundedScores, circles, evaluation_examples, first_mark, score
+from compressor.examples.scores import (
+    Answer,
+    GroundedScores,
+    circles,
+    cites_right,
+    evaluation_examples,
+    first_mark,
+    score,
+)
 from compressor.grounded import grounded_examples
 from compressor.tasks.gguf import GgufModel
 from compressor.tasks.items import Completion, Task, Writer
+from compressor.tasks.metrics import paired_ratio
 from models.starter import split_notes
 
 ANSWER_TOKENS = 96
@@ -82,7 +91,21 @@ def _written(answers: Sequence[Completion | None], cites_right: float | None) ->
     )
 
 
-def citation_scores(path: Path, data: Path, questions: int = 300, advance: Advance = lambda: None) -> GroundedScores:
+@dataclass(frozen=True)
+class Citations:
+    """One file's citations."""
+
+    scores: GroundedScores
+    right: tuple[bool, ...]
+    """For each answerable question, in the same order for every file, whether its first citation is right."""
+
+    def to_json(self, dense: "Citations | None") -> dict[str, Any]:
+        """The shares by name; where dense was asked the same questions, how often this file cites right to how often it does."""
+        ratio = None if dense is None else paired_ratio(self.right, dense.right)
+        return {**self.scores.to_json(), "to_dense": ratio}
+
+
+def citation_scores(path: Path, data: Path, questions: int = 300, advance: Advance = lambda: None) -> Citations:
     """The model card's grounded questions, on a GGUF file: MedQuAD valid, four passages, greedy.
 
     `first_citation_right` is the share to compare between files. Raises TextError, RuntimeFailure.
@@ -90,21 +113,20 @@ def citation_scores(path: Path, data: Path, questions: int = 300, advance: Advan
     sections = read_sections(data, "medquad", "valid")
     answerable = evaluation_examples(sections, questions, PASSAGES, _SEED, answered=True)
     unanswerable = evaluation_examples(sections, questions // 3, PASSAGES, _SEED + 1, answered=False)
+    right: list[bool] = []
     with GgufModel(path) as model:
 
         def ask(example: Example) -> Answer:
             said = model.answer(example.messages(), GROUNDED_TOKENS)
             advance()
-            return Answer("", False) if said is None else Answer(said.text, said.ended)
+            answer = Answer("", False) if said is None else Answer(said.text, said.ended)
+            if len(right) < len(answerable):  # `score` asks these first
+                right.append(cites_right(example, answer))
+            return answer
 
-        return score(answerable, unanswerable, ask)
+        return Citations(score(answerable, unanswerable, ask), tuple(right))
 
 
 def citation_count(questions: int) -> int:
     """How often `citation_scores` advances at most: a third as many questions have no answer."""
     return questions + questions // 3
-
-
-def citation_rate(path: Path, data: Path, questions: int = 300, advance: Advance = lambda: None) -> float:
-    """Share of answerable questions whose first citation is right, as `citation_scores` counts it."""
-    return citation_scores(path, data, questions, advance).first_citation_right

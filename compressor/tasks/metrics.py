@@ -110,6 +110,21 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def paired_ratio(ours: Sequence[bool], theirs: Sequence[bool], seed: int = 0) -> tuple[float, float, float] | None:
+    """How often `ours` is true to how often `theirs` is on the same items, with its 95% percentile interval over items drawn
+    with replacement, those draws left out in which `theirs` is never true; None where it is true of no item."""
+    pairs = list(zip(ours, theirs, strict=True))
+    if not any(theirs):
+        return None
+    kinds = ((True, True), (True, False), (False, True), (False, False))
+    counts = np.array([pairs.count(kind) for kind in kinds], np.int64)
+    # Drawing items with replacement is drawing the four kinds of pairs from a multinomial.
+    draws = np.random.default_rng(seed).multinomial(len(pairs), counts / len(pairs), RESAMPLES)
+    hits, base = draws[:, 0] + draws[:, 1], draws[:, 0] + draws[:, 2]
+    low, high = np.percentile(hits[base > 0] / base[base > 0], [2.5, 97.5])
+    return sum(ours) / sum(theirs), float(low), float(high)
+
+
 def _averages(scores: Sequence[ClassScore], weights: Sequence[int]) -> Averages:
     total = sum(weights)
 

@@ -16,6 +16,7 @@ from compressor.tasks.metrics import (
     macro,
     majority_matrix,
     mcnemar_p,
+    paired_ratio,
     weighted,
     wilson_interval,
 )
@@ -102,3 +103,25 @@ def test_bootstrap_comes_near_the_normal_interval() -> None:
     assert high == pytest.approx(share + half, abs=0.01)
     assert bootstrap_interval(gold, chosen, 2, accuracy) == (low, high)
     assert bootstrap_interval([], [], 2, accuracy) == (0.0, 1.0)
+
+
+def test_a_paired_ratio_has_the_delta_methods_interval() -> None:
+    """ln of the ratio of two paired shares has variance (only one + only other) / (hits · base) for many items."""
+    both, ours, theirs, none = 300, 60, 90, 150
+    first = [True] * (both + ours) + [False] * (theirs + none)
+    second = [True] * both + [False] * ours + [True] * theirs + [False] * none
+    found = paired_ratio(first, second)
+    assert found is not None
+    value, low, high = found
+    hits, base = both + ours, both + theirs
+    assert value == pytest.approx(hits / base)
+    half = 1.96 * math.sqrt((ours + theirs) / (hits * base))
+    assert math.log(low / value) == pytest.approx(-half, rel=0.1)
+    assert math.log(high / value) == pytest.approx(half, rel=0.1)
+
+
+def test_equal_answers_have_ratio_one_and_no_width() -> None:
+    said = [True, False, True]
+    assert paired_ratio(said, said) == (1.0, 1.0, 1.0)
+    assert paired_ratio(said, [False] * 3) is None
+    assert paired_ratio([False] * 3, said) == (0.0, 0.0, 0.0)

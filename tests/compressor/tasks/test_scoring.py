@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,19 +14,23 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, LlamaForCausalLM
 
 from compressor.checkpoint import Checkpoint, Overlay
+from compressor.examples.scores import first_mark
 from compressor.export_gguf import export_gguf
 from compressor.export_hf import export_hf
 from compressor.families import find_family
+from compressor.grounded import grounded_examples
 from compressor.prune import replaced_tensors, write_pruned
+from compressor.report.accuracy import CITATION_COLUMNS, citation_cells
 from compressor.tasks.agreement import compare_scores
 from compressor.tasks.answers import likeliest
 from compressor.tasks.benchmarks import read_task
 from compressor.tasks.checkpoint import CheckpointModel
 from compressor.tasks.generation import citation_count, citation_scores, grounded_answers
 from compressor.tasks.gguf import GgufModel
-from compressor.tasks.items import Task
+from compressor.tasks.items import Completion, Task
 from compressor.tasks.likelihood import Continuation, continuations, shared_tokens
 from models.resolve import resolve_checkpoint
+from models.starter import split_notes
 from tests.compressor.tasks.questions import write_benchmarks
 from tests.compressor.test_export_gguf import gguf_model
 
@@ -186,19 +192,53 @@ def test_both_write_the_same_greedy_text(tiny_folder: Path, file_model: GgufMode
     assert file_model.answer([{"role": "user", "content": "fever " * 2000}], 8) is None
 
 
+class Quoter:
+    """Cites the mark that the prompt's passages begin with, or says nothing that could be cited."""
+
+    def __init__(self, cites: bool) -> None:
+        self._cites = cites
+
+    def complete(self, prompt: str, max_tokens: int, stop: str | None = None) -> Completion:
+        raise AssertionError(prompt, max_tokens, stop)
+
+    def answer(self, messages: Sequence[dict[str, str]], max_tokens: int) -> Completion | None:
+        assert max_tokens > 0
+        mark = first_mark(messages[-1]["content"])
+        return Completion(f"See [{mark}]." if self._cites else "See above.", True)
+
+
 def test_generation_checks_count_every_prompt(file_model: GgufModel) -> None:
+    """A random model cites nothing (one prompt passes its context of 1,024); one that takes the first passage is right as
+    often as that is the gold one."""
     ticks: list[None] = []
     found = grounded_answers(file_model, 3, lambda: ticks.append(None))
-    assert len(ticks) == 3
-    assert found.prompts <= 3
-    assert 0 <= found.empty <= 1
-    assert found.cites_right in {None, 0.0, 0.5, 1.0, 1 / 3, 2 / 3}
+    assert (len(ticks), found.prompts) == (3, 2)
+    assert (found.empty, found.unfinished, found.cites_right) == (0.0, 1.0, 0.0)
+    prompts = list(islice(grounded_examples(split_notes()[1], 11), 40))
+    gold = [first_mark(turns[-1]["content"]) for turns in prompts]
+    hits = [first_mark(turns[-2]["content"]) == mark for turns, mark in zip(prompts, gold, strict=True) if mark]
+    assert grounded_answers(Quoter(True), 40).cites_right == sum(hits) / len(hits) > 0
+    assert grounded_answers(Quoter(False), 40).cites_right == 0.0
 
 
 def test_citations_are_asked_of_a_file(tiny_file: Path, tmp_path: Path) -> None:
     ticks: list[None] = []
     found = citation_scores(tiny_file, write_benchmarks(tmp_path), 3, lambda: ticks.append(None))
-    assert found.questions == 3
-    assert found.unanswerable == 1
+    assert found.scores.questions == len(found.right) == 3
+    assert found.scores.unanswerable == 1
     assert len(ticks) == citation_count(3) == 4
-    assert found.first_citation_right < 0.5
+    assert found.scores.first_citation_right == sum(found.right) / 3 < 0.5
+    assert found.to_json(None)["to_dense"] is None
+
+
+def test_citations_are_compared_with_dense_question_by_question(tiny_file: Path, tmp_path: Path) -> None:
+    found = citation_scores(tiny_file, write_benchmarks(tmp_path), 4)
+    ours, dense = replace(found, right=(True, True, False, False)), replace(found, right=(True, True, True, True))
+    value, low, high = ours.to_json(dense)["to_dense"]
+    assert value == 0.5
+    assert 0 <= low < 0.5 < high <= 1
+    rows = [{"label": "Q4_0", "citations": ours.to_json(dense)}, {"label": "dense", "citations": dense.to_json(None)}]
+    cells = citation_cells(rows)
+    assert cells[0][3:6] == ("0.500", f"{low:.3f}–{high:.3f}", "not met (≥ 0.95)")
+    assert cells[1][3:6] == ("–", "–", "–")
+    assert all(len(row) == len(CITATION_COLUMNS) for row in cells)
