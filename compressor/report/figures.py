@@ -76,7 +76,7 @@ def size_figure(lines: Sequence[SizeLine], title: str, axis: str, scale: float) 
                 *zip(*points, strict=True), marker=marker, color=COLOURS[colour], linewidth=weight, zorder=order
             )
             if line.kind == "dense":
-                axes[0].annotate(line.label, points[0], (0, 5), textcoords="offset points", ha="center", fontsize=6)
+                axes[0].annotate(line.label, points[0], (4, 5), textcoords="offset points", ha="right", fontsize=6)
             else:
                 labels.append(_Label(line.label, *points[0], COLOURS[colour]))
         axes[0].set_yscale("log")
@@ -214,4 +214,7 @@ def _round_ticks(low: float, high: float) -> list[float]:
         found = [step * 10.0**power for power in range(-1, 7) for step in steps if low <= step * 10.0**power <= high]
         if len(found) <= 7:
             break
-    return found
+    # Between two such numbers the scale is nearly linear, and so are the ticks.
+    if len(found) < 3:
+        found = [float(tick) for tick in MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)]
+    return [tick for tick in found if low <= tick <= high]
