@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 
+from compressor.assemble import require_memory
 from compressor.layers import (
     LayerWeights,
     ModelView,
@@ -26,6 +27,7 @@ from compressor.layers import (
     row_losses,
 )
 from compressor.prune import layer_file, prune_layer
+from compressor.reconstruct.memory import REMEDY, reconstruction_bytes
 from compressor.reconstruct.normal import Held, Normal
 from compressor.reconstruct.rounds import Rounds, damp, keep_by_rounds
 from compressor.reconstruct.solve import Choice, choose_weight
@@ -89,7 +91,13 @@ class Reconstruction:
     def run(
         self, shares: Sequence[float], folder: Path, state: StreamCheckpoint, advance: Advance = lambda: None
     ) -> list[Choice]:
-        """Refit every layer into `folder`. An interrupted walk continues from `state`. Raises StorageError."""
+        """Refit every layer into `folder`. An interrupted walk continues from `state`.
+
+        Raises MemoryShortError with the numbers before any work is done, StorageError.
+        """
+        fitting, tuning = self._batches[: self._fitting], self._batches[self._fitting :]
+        needed = reconstruction_bytes(self._dense, self._pruned, fitting, tuning, choosing=self._rounds is not None)
+        require_memory(needed, "reconstruction", REMEDY, self._dense.device)
         first, saved = state.load()
         if first:
             progress = _Progress.unpack(saved, self._dense.device)
