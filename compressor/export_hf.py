@@ -30,10 +30,13 @@ def ffn_widths(source: TensorSource, family: Family, shape: ModelShape) -> tuple
     return tuple(source.shape(family.layer_names(layer).gate)[0] for layer in range(shape.layers))
 
 
-def export_hf(source: TensorSource, dense: Checkpoint, out: Path, shard_bytes: int = SHARD_BYTES) -> None:
+def export_hf(
+    source: TensorSource, dense: Checkpoint, out: Path, shard_bytes: int = SHARD_BYTES, chat_template: str | None = None
+) -> None:
     """Write the model of `source` beside `dense`'s tokenizer and settings, whole or not at all. Raises StorageError.
 
-    Equal widths load in plain transformers. Biases of down go along where the family has a place for them.
+    `chat_template` is written for a model that has none. Equal widths load in plain transformers.
+    Biases of down go along where the family has a place for them.
     """
     family = find_family(dense.config)
     shape = family.shape(dense.config)
@@ -45,6 +48,8 @@ def export_hf(source: TensorSource, dense: Checkpoint, out: Path, shard_bytes: i
         try:
             partial.mkdir(parents=True)
             _copy_settings(dense.folder, partial)
+            if chat_template is not None:
+                write_text(partial / "chat_template.jinja", chat_template)
             config = pruned_config(dense.config, widths, mlp_bias=isinstance(ready, _WithBiases))
             write_text(partial / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
             _write_shards(ready, partial, shard_bytes)

@@ -113,7 +113,7 @@ def open_job(
     shape = family.shape(checkpoint.config)
     checkpoint.weight_files()
     _check_tensors(checkpoint, family, shape)
-    tokenizer = ChatTokenizer(folder)
+    tokenizer = ChatTokenizer(folder, plain_chat=recipe[1].export.chat_template == "plain")
     _check_start(checkpoint.config, tokenizer)
     return Job(
         name=file_name(folder.resolve().name if Path(name).is_dir() else name),
@@ -166,6 +166,15 @@ def _check_start(config: dict[str, Any], tokenizer: ChatTokenizer) -> None:
 def file_name(name: str) -> str:
     """The last part of a model id or path as it may stand in a file name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).name) or "model"
+
+
+def model_files(checkpoint: Checkpoint) -> list[Path]:
+    """The files that decide what a model is: configuration, weights, tokenizer, chat template. Raises CheckpointError."""
+    folder = checkpoint.folder
+    files = [folder / "config.json", *checkpoint.weight_files()]
+    for pattern in ("*token*", "chat_template*"):
+        files += sorted(path for path in folder.glob(pattern) if path.is_file())
+    return files
 
 
 def unique_parameters(source: TensorSource, family: Family, shape: ModelShape) -> int:

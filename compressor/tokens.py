@@ -26,6 +26,13 @@ TUNING_PART = 6
 """One tuning row for so many calibration rows."""
 GROUNDED_DRAWS = 2
 """Examples drawn for each one wanted, so that those too long for a row can be left out."""
+PLAIN_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{ {'system': 'Instructions', 'user': 'User', 'assistant': 'Answer'}[message.role] + ':\n'"
+    " + message.content + eos_token + '\n' }}"
+    "{%- endfor -%}{%- if add_generation_prompt -%}{{ 'Answer:\n' }}{%- endif -%}"
+)
+"""Chat for base models, which have no tokens for it: headings, and EOS after each turn, which no message can spell."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,12 @@ class TokenRows:
 
 
 class ChatTokenizer:
-    """The checkpoint's own tokenizer and chat template. Raises CheckpointError where it cannot be loaded."""
+    """The checkpoint's own tokenizer and chat template, or `PLAIN_TEMPLATE` for one without.
 
-    def __init__(self, folder: Path) -> None:
+    Raises CheckpointError where it cannot be loaded, TemplateError where the plain template has no place.
+    """
+
+    def __init__(self, folder: Path, *, plain_chat: bool = False) -> None:
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -49,6 +59,8 @@ class ChatTokenizer:
             ) from error
         self.bos: int | None = self._tokenizer.bos_token_id
         self.eos: int | None = self._tokenizer.eos_token_id
+        if plain_chat:
+            self._take_plain_template(folder)
         self.has_template = self._tokenizer.chat_template is not None
 
     @property
@@ -80,14 +92,16 @@ class ChatTokenizer:
         """Ids of a whole conversation, BOS first where the model has one. Raises TemplateError without a fitting template."""
         if not self.has_template:
             raise TemplateError(
-                "the model has no chat template: set calibrate.grounded_share = 0 or use its chat version"
+                "the model has no chat template: set export.chat_template = 'plain' or the grounded shares to 0"
             )
         return self._rendered(messages, add_generation_prompt=False)
 
     def prompt(self, messages: Messages) -> list[int]:
         """Ids of a conversation up to the assistant's first token. Raises TemplateError without a template."""
         if not self.has_template:
-            raise TemplateError("the model has no chat template; use its chat version")
+            raise TemplateError(
+                "the model has no chat template: set export.chat_template = 'plain' or use its chat version"
+            )
         return self._rendered(messages, add_generation_prompt=True)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -123,6 +137,15 @@ class ChatTokenizer:
         rendered = self._template.render(messages, add_generation_prompt)
         ids = list(self._tokenizer(rendered, add_special_tokens=False, verbose=False).input_ids)
         return ids if ids[:1] == self._start() else [*self._start(), *ids]
+
+    def _take_plain_template(self, folder: Path) -> None:
+        if self._tokenizer.chat_template is not None:
+            raise TemplateError(
+                f"{folder} has a chat template of its own; leave export.chat_template out of the recipe"
+            )
+        if self.eos is None:
+            raise TemplateError(f"{folder} has no EOS token to end a turn with; leave export.chat_template out")
+        self._tokenizer.chat_template = PLAIN_TEMPLATE
 
     def _start(self) -> list[int]:
         return [] if self.bos is None else [self.bos]

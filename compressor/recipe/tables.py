@@ -174,6 +174,8 @@ class Export(_Table):
 
     dense: bool = False
     """Also write gguf/dense-f16.gguf (the built-in reference model always does)."""
+    chat_template: Literal["own", "plain"] = "own"
+    """`plain`: headings for a base model, which has no template. Calibration and healing use it, and the files carry it."""
 
 
 class Quantize(_Table):

@@ -16,7 +16,11 @@ def calibrate_inputs(job: Job) -> dict[str, Any]:
     """The table and the text it names."""
     recipe = job.recipe.calibrate
     sources = sorted({*recipe.text, *(["starter"] if recipe.grounded_share else [])})
-    return {"recipe": recipe.model_dump(), "text": {source: text_digest(job, source, "train") for source in sources}}
+    return {
+        "recipe": recipe.model_dump(),
+        "chat_template": job.tokenizer.chat_template,
+        "text": {source: text_digest(job, source, "train") for source in sources},
+    }
 
 
 def run_calibrate(job: Job, folder: Path) -> Outcome:

@@ -20,7 +20,8 @@ def run_export(job: Job, _: Path) -> Outcome:
     model = job.gguf_model(source, f"{job.name}-{job.recipe_name}")
     files = [job.gguf_path("f16")]
     advance = job.reporter.step("export", 2 + job.wants_dense)
-    export_hf(source, job.checkpoint, job.out / "hf")
+    own = job.recipe.export.chat_template == "own"
+    export_hf(source, job.checkpoint, job.out / "hf", chat_template=None if own else job.tokenizer.chat_template)
     advance()
     export_gguf(model, job.gguf_path("f16"))
     checked = check_tokens(job.gguf_path("f16"), job.tokenizer)

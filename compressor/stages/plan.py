@@ -25,6 +25,10 @@ from compressor.stages.rounds import in_rounds
 from compressor.stages.saliency import run_saliency, saliency_inputs
 
 
+def _named(job: Job) -> dict[str, object]:
+    return {"dense": job.wants_dense, "name": job.name, "recipe": job.recipe_name}
+
+
 def plan(job: Job) -> tuple[Stage, ...]:
     """The stages that this job's recipe asks for, in order."""
     recipe = job.recipe
@@ -35,7 +39,7 @@ def plan(job: Job) -> tuple[Stage, ...]:
         Stage(PRUNE, prune_inputs, run_prune),
         Stage(RECONSTRUCT, reconstruct_inputs, run_reconstruct),
         Stage(HEAL, heal_inputs, run_heal),
-        Stage(EXPORT, lambda _: {"dense": job.wants_dense, "name": job.name, "recipe": job.recipe_name}, run_export),
+        Stage(EXPORT, lambda _: recipe.export.model_dump() | _named(job), run_export),
         Stage(QUANTIZE, lambda _: recipe.quantize.model_dump(), run_quantize),
         Stage(EVALUATE, evaluate_inputs, run_evaluate),
     )

@@ -106,7 +106,7 @@ def test_without_a_template_grounded_text_is_refused(tmp_path: Path) -> None:
     plain.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "llama"}', "utf-8")
     tokenizer = ChatTokenizer(tmp_path)
-    with pytest.raises(TemplateError, match="grounded_share = 0"):
+    with pytest.raises(TemplateError, match="grounded shares to 0"):
         build_rows(Calibrate(samples=8), tokenizer, None)
     rows = build_rows(Calibrate(samples=8, grounded_share=0.0), tokenizer, None)
     assert len(rows.calibrate) == 8
