@@ -58,7 +58,7 @@ class Statistics:
     tokens: int
 
 
-class _Counter:
+class NeuronCounter:
     """Adds batches to one layer's sums; keeps ‖W_g[j]‖², W_g[j]·W_u[j] and ‖W_u[j]‖², all that ‖∂h_j/∂x‖² needs."""
 
     def __init__(self, model: ModelView, weights: LayerWeights) -> None:
@@ -73,13 +73,21 @@ class _Counter:
         attended = attend(self._model, self._weights, states)
         normed = ffn_input(self._model, self._weights, attended, batch.valid)
         found = torch.zeros(self.sums.shape, dtype=torch.float64, device=states.device)
-        output = torch.cat([self._count(piece, found) for piece in torch.split(normed, POSITIONS_AT_ONCE)])
+        pieces = torch.split(normed, POSITIONS_AT_ONCE)
+        output = torch.cat([ffn_output(self._weights, self._count(piece, found)) for piece in pieces])
         result = add_ffn(self._model, self._weights, attended, batch.valid, output)
         self.sums += found.cpu()
         return result
 
+    def add(self, normed: torch.Tensor) -> torch.Tensor:
+        """Count FFN inputs (text positions, hidden); returns h, (text positions, ffn)."""
+        found = torch.zeros(self.sums.shape, dtype=torch.float64, device=normed.device)
+        h = torch.cat([self._count(piece, found) for piece in torch.split(normed, POSITIONS_AT_ONCE)])
+        self.sums += found.cpu()
+        return h
+
     def _count(self, normed: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
-        """Positions (tokens, hidden) added to `found`; returns what down gives for them, (tokens, hidden)."""
+        """Positions (tokens, hidden) added to `found`; returns their h, (tokens, ffn)."""
         family = self._model.family
         gate, up = normed @ self._weights.gate.T, normed @ self._weights.up.T
         phi, slope = family.activation(gate), family.activation_slope(gate)
@@ -89,7 +97,7 @@ class _Counter:
         counted = (h.square(), h.abs(), h, slope.square(), jacobian)
         for index, values in enumerate(counted):
             found[index] += values.sum(0, dtype=torch.float64)
-        return ffn_output(self._weights, h)
+        return h
 
 
 def calibrate(
@@ -117,7 +125,7 @@ def calibrate(
         advance()
     fitting = FittingBatches(say)
     for layer, weights in layers_from(model, first):
-        counter = _Counter(model, weights)
+        counter = NeuronCounter(model, weights)
         for index, batch in enumerate(own):
             hidden[index] = fitting.run(counter.step, hidden[index], batch)
         done.append(_finite(group.add_up(counter.sums), layer))

@@ -119,8 +119,9 @@ class Reconstruct(_Table):
     """Candidates for λ as shares of the mean diagonal of H; tuning text chooses per layer."""
     bias: bool = False
     """Also fit a bias of down, where the family's files can carry one."""
-    rounds: Annotated[int, Field(ge=1)] = 16
-    """Steps in which `obs` and `obs-exact` remove a layer's neurons."""
+    rounds: Annotated[int, Field(ge=1)] | None = None
+    """Steps in which a layer's neurons go, each followed by a refit and by scores taken anew on what is left. Without it `obs`
+    and `obs-exact` take 16, all other criteria cut once, before the reconstruction."""
 
 
 class Heal(_Table):
@@ -273,6 +274,25 @@ class Recipe(_Table):
         criterion = self.saliency.criterion
         if criterion in ("obs", "obs-exact") and self.reconstruct is None:
             raise ValueError(f"saliency.criterion = {criterion} chooses during the reconstruction; add [reconstruct]")
+        return self
+
+    @model_validator(mode="after")
+    def _scores_anew_in_rounds(self) -> "Recipe":
+        rounds = 1 if self.reconstruct is None else self.reconstruct.rounds or 1
+        criterion = self.saliency.criterion
+        if rounds == 1 or criterion in ("obs", "obs-exact"):
+            return self
+        if criterion in ("taylor", "random"):
+            why = "needs the whole model for every score" if criterion == "taylor" else "would draw the same neurons"
+            raise ValueError(
+                f"reconstruct.rounds = {rounds} scores anew, and criterion {criterion} {why}; set rounds = 1"
+            )
+        if self.mask.method == "learned":
+            raise ValueError(
+                f"reconstruct.rounds = {rounds} scores anew, and learned masks are no scores; set rounds = 1"
+            )
+        if self.saliency.bias:
+            raise ValueError(f"reconstruct.rounds = {rounds} refits what saliency.bias makes up for; set bias = false")
         return self
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from compressor.layers import ModelView, stream_loss
 from compressor.recipe.tables import Reconstruct
 from compressor.reconstruct.rounds import Rounds
 from compressor.reconstruct.solve import Choice
-from compressor.reconstruct.walk import Reconstruction, Target
+from compressor.reconstruct.walk import Reconstruction, Target, reachable_target
 from compressor.rows import Batch
 from compressor.walk import Advance, StreamCheckpoint
 
@@ -23,6 +23,7 @@ class Refit:
 
     used: bool
     target: Target
+    """The one that was used, whatever the recipe asked for."""
     loss_before: float
     """Of the plain pruned model on the tuning rows, nats per token; `losses` has the refitted one's by target."""
     losses: dict[Target, float]
@@ -57,10 +58,19 @@ class Refitter:
         folder: Path,
         rounds: Rounds | None = None,
         begin: Callable[[str], Advance] = lambda _: lambda: None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> Refit:
-        """Refit into `folder`, where an interrupted call continues. `begin` names a walk and gives its `advance`."""
+        """Refit into `folder`, where an interrupted call continues. `begin` names a walk and gives its `advance`.
+
+        `say` hears of a target that the family rules out. Raises MemoryShortError, StorageError.
+        """
+        asked: tuple[Target, ...] = ("dense", "own") if table.target == "best" else (table.target,)
+        targets = sorted({reachable_target(self.dense, target) for target in asked})
+        if targets != sorted(asked):
+            say(
+                f"reconstruct.target = {table.target}: a norm follows down here, so the target is the layer's own output"
+            )
         before = stream_loss(self.pruned, self.tuning)
-        targets: tuple[Target, ...] = ("dense", "own") if table.target == "best" else (table.target,)
         walks: dict[Target, tuple[Reconstruction, list[Choice]]] = {}
         for target in targets:
             walk = Reconstruction(

@@ -9,7 +9,6 @@ a round; the inverse is kept up by its Schur complement. Two scores:
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -20,19 +19,25 @@ DAMPING = 0.01
 """λ of H + λI in the inverse, a share of H's mean diagonal, as in Týr's code."""
 
 
+OBS = frozenset({"obs", "obs-exact"})
+"""Criteria that choose during the reconstruction even in one round."""
+OBS_ROUNDS = 16
+"""Rounds of these where the recipe names none, as in Týr."""
+
+
 @dataclass(frozen=True)
 class Rounds:
-    """Neurons chosen during the reconstruction: by which score, and in how many rounds."""
+    """Neurons chosen during the reconstruction: by which criterion, and in how many rounds."""
 
-    criterion: Literal["obs", "obs-exact"]
-    count: int = 16
+    criterion: str
+    count: int = OBS_ROUNDS
 
 
-def rounds_for(criterion: str, count: int) -> Rounds | None:
-    """The rounds of a criterion that chooses during the reconstruction, None for one that scores beforehand."""
-    if criterion == "obs":
-        return Rounds("obs", count)
-    return Rounds("obs-exact", count) if criterion == "obs-exact" else None
+def rounds_for(criterion: str, count: int | None) -> Rounds | None:
+    """The rounds of a recipe, None where the neurons are chosen beforehand: one round of a criterion that can do that."""
+    if criterion in OBS:
+        return Rounds(criterion, count or OBS_ROUNDS)
+    return None if count in (None, 1) else Rounds(criterion, count)
 
 
 def damp(gram: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 What the refit aims at: the dense model's residual stream after the layer less the pruned model's before its FFN ("dense",
 which also repairs what earlier layers lost), or the layer's own unpruned output ("own"). λ is chosen on tuning text, where
-the refit also has to beat the plain slice, or the slice stays. With `rounds` the neurons are chosen on the way, too.
+the refit also has to beat the plain slice, or the slice stays. With `rounds` the neurons are chosen on the way, too: by OBS
+(`compressor.reconstruct.rounds`) or by any criterion (`compressor.reconstruct.progressive`).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Literal
 import torch
 
 from compressor.assemble import require_memory
+from compressor.calibrate import NeuronCounter, NeuronSums
 from compressor.layers import (
     LayerWeights,
     ModelView,
@@ -29,13 +31,19 @@ from compressor.layers import (
 from compressor.prune import layer_file, prune_layer
 from compressor.reconstruct.memory import REMEDY, reconstruction_bytes
 from compressor.reconstruct.normal import Held, Normal
-from compressor.reconstruct.rounds import Rounds, damp, keep_by_rounds
+from compressor.reconstruct.progressive import Measured, keep_progressively
+from compressor.reconstruct.rounds import OBS, Rounds, damp, keep_by_rounds
 from compressor.reconstruct.solve import Choice, choose_weight
-from compressor.rows import Batch
+from compressor.rows import Batch, count_tokens
 from compressor.storage import save_tensors
 from compressor.walk import Advance, StreamCheckpoint, pack_states, unpack_states
 
 Target = Literal["dense", "own"]
+
+
+def reachable_target(model: ModelView, target: Target) -> Target:
+    """`own` where a norm follows down: what the stream lacks is then no linear function of what down gives."""
+    return target if model.family.layer_names(0).ffn_post_norm is None else "own"
 
 
 @dataclass
@@ -81,7 +89,7 @@ class Reconstruction:
         bias: bool = False,
         rounds: Rounds | None = None,
     ) -> None:
-        self._dense, self._pruned, self._target = dense, pruned, target
+        self._dense, self._pruned, self._target = dense, pruned, reachable_target(dense, target)
         self._bias, self._rounds = bias, rounds
         self._batches = [*fitting, *tuning]
         self._fitting = len(fitting)
@@ -96,7 +104,7 @@ class Reconstruction:
         Raises MemoryShortError with the numbers before any work is done, StorageError.
         """
         fitting, tuning = self._batches[: self._fitting], self._batches[self._fitting :]
-        needed = reconstruction_bytes(self._dense, self._pruned, fitting, tuning, choosing=self._rounds is not None)
+        needed = reconstruction_bytes(self._dense, self._pruned, fitting, tuning, rounds=self._rounds)
         require_memory(needed, "reconstruction", REMEDY, self._dense.device)
         first, saved = state.load()
         if first:
@@ -120,7 +128,7 @@ class Reconstruction:
         names = self._dense.family.layer_names(layer)
         replaced: dict[str, torch.Tensor] = {}
         if self._rounds is not None:
-            kept = self._choose_neurons(dense, pruned.gate.shape[0], progress)
+            kept = self._choose_neurons(dense, pruned.gate.shape[0], progress, wanted)
             progress.kept.append(kept.cpu())
             pruned = replace(pruned, gate=dense.gate[kept], up=dense.up[kept], down=dense.down[:, kept])
             replaced = prune_layer(self._dense.source, self._dense.family, layer, kept.cpu())
@@ -145,19 +153,31 @@ class Reconstruction:
         output = ffn_output(dense, self._inner(dense, attended, batch))
         progress.dense[index] = add_ffn(self._dense, dense, attended, batch.valid, output)
         progress.pruned[index] = attend(self._pruned, pruned, progress.pruned[index])
-        # Where a norm follows down, what the stream lacks is no linear function of what down gives.
-        if self._target == "dense" and dense.ffn_post_norm is None:
+        if self._target == "dense":
             return progress.dense[index][batch.valid] - progress.pruned[index][batch.valid]
         return ffn_output(dense, self._inner(dense, progress.pruned[index], batch))
 
-    def _choose_neurons(self, dense: LayerWeights, width: int, progress: _Progress) -> torch.Tensor:
+    def _choose_neurons(
+        self, dense: LayerWeights, width: int, progress: _Progress, wanted: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         assert self._rounds is not None
+        if self._rounds.criterion not in OBS:
+            return keep_progressively(self._measure(dense, progress, wanted), self._dense, width, self._rounds)
         ffn = dense.gate.shape[0]
         gram = torch.zeros((ffn, ffn), dtype=torch.float64, device=dense.gate.device)
         for index in range(self._fitting):
             h = self._inner(dense, progress.pruned[index], self._batches[index])
             gram.add_(h.T @ h)
         return keep_by_rounds(damp(gram), dense.down.double(), width, self._rounds)
+
+    def _measure(self, dense: LayerWeights, progress: _Progress, wanted: Sequence[torch.Tensor]) -> Measured:
+        ffn, hidden = dense.gate.shape
+        counter, normal = NeuronCounter(self._dense, dense), Normal.zeros(ffn, hidden, device=dense.gate.device)
+        for index, batch in enumerate(self._batches[: self._fitting]):
+            h = counter.add(ffn_input(self._dense, dense, progress.pruned[index], batch.valid))
+            normal.add(h, wanted[index])
+        tokens = count_tokens(self._batches[: self._fitting])
+        return Measured(dense, NeuronSums(*counter.sums.unbind()), tokens, normal)
 
     def _fit(
         self, pruned: LayerWeights, progress: _Progress, wanted: Sequence[torch.Tensor], shares: Sequence[float]

@@ -1,4 +1,4 @@
-"""Stage 05: down refitted in closed form, and with `obs` and `obs-exact` the neurons chosen on the way."""
+"""Stage 05: down refitted in closed form, and with `obs`, `obs-exact` or in rounds the neurons chosen on the way."""
 
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,11 @@ def run_reconstruct(job: Job, folder: Path) -> Outcome:
     pruned = job.view(job.overlaid((PRUNE,)))
     refitter = Refitter(job.dense(), pruned, make_batches(rows.calibrate), make_batches(rows.tuning))
     rounds = rounds_for(job.recipe.saliency.criterion, recipe.rounds)
-    found = refitter.run(recipe, folder, rounds, lambda label: job.reporter.step(label, job.shape.layers))
+    reporter = job.reporter
+    found = refitter.run(recipe, folder, rounds, lambda label: reporter.step(label, job.shape.layers), reporter.say)
     files = sorted(folder.glob("layer-*.safetensors")) if found.used else []
     if found.used and found.kept:
         path = folder / "kept.safetensors"
         save_tensors(path, {layer_key(layer): kept for layer, kept in enumerate(found.kept)})
         files.append(path)
-    return Outcome(tuple(files), found.facts())
+    return Outcome(tuple(files), {**found.facts(), "rounds": 1 if rounds is None else rounds.count})

@@ -9,6 +9,8 @@ from compressor.errors import RecipeError
 from compressor.recipe.load import load_recipe, packaged_recipes, parse_recipe
 from models.catalogue import catalogue
 
+ROUNDS = "{}\n[reconstruct]\nrounds = 4\n[budget]\nffn_share = 0.5"
+
 
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_packaged_recipes_load(name: str) -> None:
@@ -55,6 +57,22 @@ def test_all_faults_are_reported_together_in_one_line() -> None:
     ("source", "says"),
     [
         ("[heal]\nrank = 0\n[budget]\nffn_share = 0.5", "heal.rank = 0"),
+        (
+            ROUNDS.format("[saliency]\ncriterion = 'taylor'"),
+            "criterion taylor needs the whole model for every score; set rounds",
+        ),
+        (
+            ROUNDS.format("[saliency]\ncriterion = 'random'"),
+            "criterion random would draw the same neurons; set rounds = 1",
+        ),
+        (
+            ROUNDS.format("[mask]\nmethod = 'learned'"),
+            "rounds = 4 scores anew, and learned masks are no scores; set rounds",
+        ),
+        (
+            ROUNDS.format("[saliency]\ncriterion = 'flap'\nbias = true"),
+            "what saliency.bias makes up for; set bias = false",
+        ),
         ("[heal]\nrounds = 2\n[budget]\nretention = 0.9", "heal.rounds cuts towards a size known before"),
         ("[heal]\nrounds = 2\n[budget]\nffn_share = 0.0", "budget.ffn_share = 0 prunes nothing; set rounds = 1"),
         ("[heal]\nrounds = 2\n[reconstruct]\nbias = true\n[budget]\nffn_share = 0.5", "which has no bias of down"),

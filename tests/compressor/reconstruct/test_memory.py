@@ -49,13 +49,13 @@ def test_rounds_hold_one_copy_beside_the_second_moment(criterion: Any) -> None:
     assert found / 8 < 1.2 * size * size
 
 
-@pytest.mark.parametrize("rounds", [None, Rounds("obs", 3)])
+@pytest.mark.parametrize("rounds", [None, Rounds("obs", 3), Rounds("wanda", 3)])
 def test_the_estimate_is_what_a_walk_takes(tmp_path: Path, rounds: Rounds | None) -> None:
     make_model(tmp_path / "model", num_hidden_layers=2, intermediate_size=768)
     fitting, tuning = make_batches(rows(4, 5)), make_batches(rows(2, 7))
     with torch.inference_mode():
         dense, pruned = views(tmp_path / "model", tmp_path, torch.arange(640))
-        needed = reconstruction_bytes(dense, pruned, fitting, tuning, choosing=rounds is not None)
+        needed = reconstruction_bytes(dense, pruned, fitting, tuning, rounds)
         walk = Reconstruction(dense, pruned, fitting, tuning, "own", rounds=rounds)
         taken = peak_bytes(lambda: walk.run((0.1,), tmp_path / "refit", StreamCheckpoint(tmp_path / "state")))
     assert 0.6 * needed < taken < needed

@@ -15,7 +15,7 @@ from compressor.prune import replaced_tensors
 from compressor.recipe.load import load_recipe
 from compressor.reconstruct.walk import Reconstruction
 from compressor.rows import make_batches
-from compressor.stages.contract import CALIBRATE, PRUNE, RECONSTRUCT, layer_key
+from compressor.stages.contract import CALIBRATE, MASK, PRUNE, RECONSTRUCT, layer_key
 from compressor.stages.plan import plan
 from compressor.storage import load_tensors
 from compressor.tokens import load_rows
@@ -103,6 +103,16 @@ def test_an_attempt_killed_while_its_files_were_moved_ends_the_same(tiny_folder:
     assert contents(folder) == whole
 
 
+def test_any_criterion_goes_in_rounds(tmp_path: Path) -> None:
+    job = opened(resolve_checkpoint("reference"), tmp_path, "wanda", '[reconstruct]\ntarget = "own"\nrounds = 4')
+    facts = run_until_reconstructed(job)
+    assert facts["rounds"] == 4
+    masked, _ = load_tensors(job.stage_folder(MASK) / "kept.safetensors")
+    kept, _ = load_tensors(job.stage_folder(RECONSTRUCT) / "kept.safetensors")
+    assert {name: indices.numel() for name, indices in kept.items()} == dict.fromkeys(masked, job.shape.ffn // 2)
+    assert any(kept[name].tolist() != masked[name].tolist() for name in kept)
+
+
 def test_a_criterion_of_the_reconstruction_needs_it(tiny_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BedsideError, match=r"add \[reconstruct\]"):
         opened(tiny_folder, tmp_path, "obs", "")
@@ -121,10 +131,24 @@ def test_a_bias_that_no_file_could_carry_is_refused(gemma_folder: Path, tmp_path
         run_until_reconstructed(job)
 
 
+@pytest.mark.parametrize("asked", ["dense", "best"])
+def test_a_target_out_of_reach_is_said_once_and_not_walked(gemma_folder: Path, tmp_path: Path, asked: str) -> None:
+    job = opened(gemma_folder, tmp_path, "activation", f'[reconstruct]\ntarget = "{asked}"')
+    run_until_reconstructed(job)
+    assert isinstance(job.reporter, Silent)
+    walks = [line for line in job.reporter.lines if line.startswith("reconstruct")]
+    assert walks == [
+        f"reconstruct.target = {asked}: a norm follows down here, so the target is the layer's own output",
+        "reconstruct, own",
+    ]
+
+
 def test_behind_a_norm_the_target_is_the_output_before_it(gemma_folder: Path, tmp_path: Path) -> None:
     """Gemma 2 normalises what down gives: both targets are then the layer's own output, and it comes nearer to it."""
     job = opened(gemma_folder, tmp_path, "activation", "[reconstruct]")
     facts = run_until_reconstructed(job)
+    assert facts["target"] == "own"
+    assert facts["tuning_loss_by_target"].keys() == {"own"}
     pruned = job.view(job.overlaid((PRUNE,)))
     rows = load_rows(job.stage_folder(CALIBRATE) / "rows.safetensors")
     fitting, tuning = make_batches(rows.calibrate), make_batches(rows.tuning)
