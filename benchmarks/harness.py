@@ -93,7 +93,7 @@ def our_scores(model: Scorer, data: Path, limit: int) -> dict[str, list[list[flo
     found = {}
     for task in HARNESS_YAML:
         items = read_task(task, data, template="lm-eval", mode="likelihood", limit=limit).items
-        found[task] = [list(likeliest(item, model, "acc").scores) for item in items]
+        found[task] = [list(answer.scores) for answer in likeliest(items, model, "acc")]
     return found
 
 

@@ -10,7 +10,7 @@ from compressor.assemble import assemble, require_memory
 from compressor.checkpoint import Checkpoint
 from compressor.families import find_family
 from compressor.perplexity import TokenModel
-from compressor.tasks.items import Completion
+from compressor.tasks.items import Completion, Question
 from compressor.tasks.likelihood import Continuation, continuations
 from compressor.tokens import ChatTokenizer
 from models.errors import TemplateError
@@ -45,8 +45,12 @@ class CheckpointModel(TokenModel):
         log_p = self._log_softmax([ids[:-1]], first - 1)[0]
         return [-float(log_p[position - first, ids[position]]) for position in range(first, len(ids))]
 
-    def loglikelihoods(self, prompt: str, choices: Sequence[str]) -> list[float]:
-        """ln p of ` choice` after `prompt`, for each choice, in nats; choices with the same input share a row."""
+    def loglikelihoods(self, questions: Sequence[Question]) -> list[list[float]]:
+        """ln p of ` choice` after each question's prompt, for each of its choices, in nats."""
+        return [self._weigh(prompt, choices) for prompt, choices in questions]
+
+    def _weigh(self, prompt: str, choices: Sequence[str]) -> list[float]:
+        """One question at a time; choices with the same input share a row."""
         sequences = continuations(self.tokenize, self.start, prompt, choices, self.longest)
         inputs = list(dict.fromkeys(sequence.ids[:-1] for sequence in sequences))
         begin = min(sequence.first for sequence in sequences) - 1

@@ -1,9 +1,11 @@
 """A GGUF file that weighs and writes answers, through llama.cpp.
 
-The tokens that all choices share are computed once; the choices then branch off as sequences of one batch.
+Questions are weighed together, as sequences of one batch; the tokens that a question's choices share are computed once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compressor.perplexity import TokenModel, token_nats
-from compressor.tasks.items import Completion
+from compressor.tasks.items import Completion, Question
 from compressor.tasks.likelihood import Continuation, continuations, shared_tokens
 from models.errors import TemplateError
 from models.runtime.batch import Batch
@@ -24,7 +26,39 @@ from models.runtime.sampler import Sampler
 LONGEST_TOKENS = 4096
 """Longer prompts are cut at their left end, as lm-eval cuts at the model's own limit."""
 _MICRO_BATCH_TOKENS = 512
-_SEQUENCES = 8
+_SEQUENCES = 64
+_PACK_TOKENS = 1024
+"""A fuller batch is slower: each token's attention passes over the cells of the other questions as well."""
+_LOGITS = 2**26
+"""At most so many logits are kept of one batch (256 MiB), unless a single choice has more."""
+
+
+@dataclass(frozen=True)
+class _Branching:
+    """Choices of one question that are decoded together."""
+
+    question: int
+    choices: Sequence[int]
+    sequences: Sequence[Continuation]
+
+    @cached_property
+    def shared(self) -> int:
+        """Leading tokens that all sequences have."""
+        return shared_tokens(self.sequences)
+
+    @property
+    def tokens(self) -> int:
+        """Cells and batch rows that it takes; nothing follows a sequence's last token."""
+        return self.shared + sum(len(sequence.ids) - 1 - self.shared for sequence in self.sequences)
+
+    @property
+    def scored(self) -> int:
+        """Rows of logits, at most."""
+        return sum(len(sequence.ids) - sequence.first for sequence in self.sequences)
+
+    def with_choice(self, choice: int, sequence: Continuation) -> "_Branching":
+        """One choice more."""
+        return _Branching(self.question, [*self.choices, choice], [*self.sequences, sequence])
 
 
 class GgufModel(TokenModel):
@@ -55,19 +89,11 @@ class GgufModel(TokenModel):
         """−ln p of tokens `first` (at least 1) to the last, each given all before it."""
         return token_nats(self._context, ids, first)
 
-    def loglikelihoods(self, prompt: str, choices: Sequence[str]) -> list[float]:
-        """ln p of ` choice` after `prompt`, for each choice, in nats."""
-        sequences = continuations(self.tokenize, self.start, prompt, choices, self.longest)
-        shared = shared_tokens(sequences)
-        totals = [0.0] * len(sequences)
-        self._context.clear()
-        if shared:
-            self._decode_shared(sequences, shared, totals)
-        waiting = [number for number, sequence in enumerate(sequences) if len(sequence.ids) - 1 > shared]
-        while waiting:
-            group = self._fitting(sequences, waiting, shared)
-            self._decode_branches(sequences, group, shared, totals)
-            waiting = waiting[len(group) :]
+    def loglikelihoods(self, questions: Sequence[Question]) -> list[list[float]]:
+        """ln p of ` choice` after each question's prompt, for each of its choices, in nats."""
+        totals = [[0.0] * len(choices) for _, choices in questions]
+        for pack in self._packs(questions):
+            self._decode(pack, totals)
         return totals
 
     def complete(self, prompt: str, max_tokens: int, stop: str | None = None) -> Completion:
@@ -83,48 +109,59 @@ class GgufModel(TokenModel):
             return None
         return self._write(ids, max_tokens, None) if len(ids) + max_tokens <= self.longest else None
 
-    def _decode_shared(self, sequences: Sequence[Continuation], shared: int, totals: list[float]) -> None:
-        """Fill sequence 0; positions whose next token is scored give their logits."""
-        first = min(sequence.first for sequence in sequences) - 1
-        with Batch(shared) as batch:
-            for position in range(shared):
-                batch.add(sequences[0].ids[position], position, [0], logits=position >= first)
-            self._context.decode(batch)
-        for position in range(first, shared):
-            log_p = _log_softmax(self._context.logits(position))
-            for number, sequence in enumerate(sequences):
-                if position >= sequence.first - 1:
-                    totals[number] += float(log_p[sequence.ids[position + 1]])
+    def _packs(self, questions: Sequence[Question]) -> Iterator[list[_Branching]]:
+        """As many whole questions at a time as there is room for; one that needs more than all room is cut up."""
+        pack: list[_Branching] = []
+        for number, (prompt, choices) in enumerate(questions):
+            sequences = continuations(self.tokenize, self.start, prompt, choices, self.longest)
+            whole = _Branching(number, range(len(choices)), sequences)
+            if self._fits([*pack, whole]):
+                pack.append(whole)
+                continue
+            if pack:
+                yield pack
+            *full, rest = [whole] if self._fits([whole]) else self._parts(whole)
+            yield from ([part] for part in full)
+            pack = [rest]
+        if pack:
+            yield pack
 
-    def _fitting(self, sequences: Sequence[Continuation], waiting: Sequence[int], shared: int) -> list[int]:
-        """As many of `waiting` as there are sequences and cells for; the first always fits."""
-        group: list[int] = []
-        cells = shared
-        for number in waiting[: _SEQUENCES - 1]:
-            cells += len(sequences[number].ids) - 1 - shared
-            if group and cells > self.longest:
-                break
-            group.append(number)
-        return group
+    def _parts(self, whole: _Branching) -> list[_Branching]:
+        """Consecutive choices of one question, as many together as there is room for; a single one always fits."""
+        parts: list[_Branching] = []
+        for choice, sequence in zip(whole.choices, whole.sequences, strict=True):
+            longer = parts[-1].with_choice(choice, sequence) if parts else None
+            if longer is not None and self._fits([longer]):
+                parts[-1] = longer
+            else:
+                parts.append(_Branching(whole.question, [choice], [sequence]))
+        return parts
 
-    def _decode_branches(
-        self, sequences: Sequence[Continuation], group: Sequence[int], shared: int, totals: list[float]
-    ) -> None:
-        rows: list[tuple[int, int, int]] = []
-        with Batch(sum(len(sequences[number].ids) - 1 - shared for number in group)) as batch:
-            for seq, number in enumerate(group, start=1):
-                self._context.seq_rm(seq)
-                self._context.seq_cp(0, seq)
-                sequence = sequences[number]
-                for position in range(shared, len(sequence.ids) - 1):
-                    scored = position >= sequence.first - 1
-                    row = batch.add(sequence.ids[position], position, [seq], logits=scored)
-                    rows += [(row, number, sequence.ids[position + 1])] if scored else []
+    def _fits(self, pack: Sequence[_Branching]) -> bool:
+        scored = sum(part.scored for part in pack)
+        most_tokens = self.longest if len(pack) == 1 else min(self.longest, _PACK_TOKENS)
+        return (
+            sum(len(part.sequences) for part in pack) <= _SEQUENCES
+            and sum(part.tokens for part in pack) <= most_tokens
+            and scored * self._model.n_vocab <= _LOGITS
+        )
+
+    def _decode(self, pack: Sequence[_Branching], totals: list[list[float]]) -> None:
+        """One batch: a question's shared tokens belong to all of its sequences, the others to one."""
+        wanted: list[tuple[int, int, int, int]] = []
+        self._context.clear()
+        most = max(len(part.sequences) for part in pack)
+        with Batch(sum(part.tokens for part in pack), most) as batch:
+            first_seq = 0
+            for part in pack:
+                wanted += _add(batch, part, first_seq)
+                first_seq += len(part.sequences)
             self._context.decode(batch)
-        for row, number, token in rows:
-            totals[number] += float(_log_softmax(self._context.logits(row))[token])
-        for seq in range(1, len(group) + 1):
-            self._context.seq_rm(seq)
+        known: tuple[int, npt.NDArray[np.float64]] | None = None
+        for row, question, choice, token in wanted:
+            if known is None or known[0] != row:
+                known = row, _log_softmax(self._context.logits(row))
+            totals[question][choice] += float(known[1][token])
 
     def _write(self, ids: Sequence[int], max_tokens: int, stop: str | None) -> Completion:
         self._context.clear()
@@ -149,6 +186,25 @@ class GgufModel(TokenModel):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _add(batch: Batch, part: _Branching, first_seq: int) -> list[tuple[int, int, int, int]]:
+    """Add a question's tokens; gives batch row, question, choice and scored token, rows in order."""
+    wanted = []
+    sequences, shared = part.sequences, part.shared
+    everyone = range(first_seq, first_seq + len(sequences))
+    first = min(sequence.first for sequence in sequences) - 1
+    for position in range(shared):
+        row = batch.add(sequences[0].ids[position], position, everyone, logits=position >= first)
+        for choice, sequence in zip(part.choices, sequences, strict=True):
+            if position >= sequence.first - 1:
+                wanted.append((row, part.question, choice, sequence.ids[position + 1]))
+    for seq, choice, sequence in zip(everyone, part.choices, sequences, strict=True):
+        for position in range(shared, len(sequence.ids) - 1):
+            scored = position >= sequence.first - 1
+            row = batch.add(sequence.ids[position], position, [seq], logits=scored)
+            wanted += [(row, part.question, choice, sequence.ids[position + 1])] if scored else []
+    return wanted
 
 
 def _log_softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

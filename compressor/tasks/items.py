@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 Mode = Literal["likelihood", "generate"]
 Template = Literal["lm-eval", "context"]
 Metric = Literal["acc", "acc_norm"]
+Question = tuple[str, Sequence[str]]
+"""Prompt and choices, as a scorer needs them."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Completion:
 class Scorer(Protocol):
     """A model that weighs given answers."""
 
-    def loglikelihoods(self, prompt: str, choices: Sequence[str]) -> list[float]:
-        """ln p of ` choice` after `prompt`, for each choice, in nats."""
+    def loglikelihoods(self, questions: Sequence[Question]) -> list[list[float]]:
+        """ln p of ` choice` after each question's prompt, for each of its choices, in nats."""
 
 
 class Writer(Protocol):

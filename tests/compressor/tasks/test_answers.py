@@ -10,7 +10,7 @@ from compressor.report.accuracy import accuracy_cells, accuracy_sections
 from compressor.tasks.answers import choose, match_choice
 from compressor.tasks.benchmarks import NAMES, read_task
 from compressor.tasks.evaluate import evaluate_tasks, item_count
-from compressor.tasks.items import Completion, Item, Mode, Task
+from compressor.tasks.items import Completion, Item, Mode, Question, Task
 from compressor.tasks.listing import tags
 from compressor.tasks.published import published_rows
 from models.errors import TextError
@@ -26,9 +26,12 @@ class Oracle:
         }
         self.calls = 0
 
-    def loglikelihoods(self, prompt: str, choices: Sequence[str]) -> list[float]:
+    def loglikelihoods(self, questions: Sequence[Question]) -> list[list[float]]:
         self.calls += 1
-        return [0.0 if choice == self._wanted[prompt] else -9.0 * len(choice) for choice in choices]
+        return [
+            [0.0 if choice == self._wanted[prompt] else -9.0 * len(choice) for choice in choices]
+            for prompt, choices in questions
+        ]
 
     def complete(self, prompt: str, max_tokens: int, stop: str | None = None) -> Completion:
         assert max_tokens > 0

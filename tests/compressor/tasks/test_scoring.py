@@ -27,7 +27,7 @@ from compressor.tasks.benchmarks import read_task
 from compressor.tasks.checkpoint import CheckpointModel
 from compressor.tasks.generation import citation_count, citation_scores, grounded_answers
 from compressor.tasks.gguf import GgufModel
-from compressor.tasks.items import Completion, Task
+from compressor.tasks.items import Completion, Question, Task
 from compressor.tasks.likelihood import Continuation, continuations, shared_tokens
 from models.resolve import resolve_checkpoint
 from models.starter import split_notes
@@ -70,8 +70,8 @@ def plain_loglikelihoods(folder: Path, prompt: str, choices: Sequence[str]) -> l
 def test_file_and_checkpoint_give_the_plain_loglikelihoods(tiny_folder: Path, file_model: GgufModel) -> None:
     prompt = "Question: Is fever a sign of infection?\nAnswer:"
     expected = plain_loglikelihoods(tiny_folder, prompt, CHOICES)
-    assert file_model.loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
-    assert CheckpointModel(tiny_folder).loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
+    assert file_model.loglikelihoods([(prompt, CHOICES)])[0] == pytest.approx(expected, abs=NATS)
+    assert CheckpointModel(tiny_folder).loglikelihoods([(prompt, CHOICES)])[0] == pytest.approx(expected, abs=NATS)
 
 
 @pytest.mark.parametrize("biased", [False, True])
@@ -103,7 +103,7 @@ def test_an_exported_checkpoint_with_a_width_per_layer_is_measured(
     (tmp_path / "plain" / "config.json").write_text(json.dumps(config), "utf-8")
     prompt = "Question: Is fever a sign of infection?\nAnswer:"
     expected = plain_loglikelihoods(tmp_path / "plain", prompt, CHOICES)
-    assert CheckpointModel(tmp_path / "hf").loglikelihoods(prompt, CHOICES) == pytest.approx(expected, abs=NATS)
+    assert CheckpointModel(tmp_path / "hf").loglikelihoods([(prompt, CHOICES)])[0] == pytest.approx(expected, abs=NATS)
 
 
 def test_more_choices_than_sequences_and_too_long_prompts(tiny_folder: Path, file_model: GgufModel) -> None:
@@ -111,12 +111,29 @@ def test_more_choices_than_sequences_and_too_long_prompts(tiny_folder: Path, fil
     choices = [f"{number} mg of the drug each day" for number in range(17)]
     checkpoint = CheckpointModel(tiny_folder)
     expected = plain_loglikelihoods(tiny_folder, "Dose:", choices)
-    assert file_model.loglikelihoods("Dose:", choices) == pytest.approx(expected, abs=NATS)
+    assert file_model.loglikelihoods([("Dose:", choices)])[0] == pytest.approx(expected, abs=NATS)
     long = "fever and cough " * 900 + "\nAnswer:"
     assert len(checkpoint.tokenize(long)) > checkpoint.longest == 1024
-    found = file_model.loglikelihoods(long, CHOICES)
-    assert found == pytest.approx(checkpoint.loglikelihoods(long, CHOICES), abs=NATS)
-    assert file_model.loglikelihoods("Dose:", choices) == pytest.approx(expected, abs=NATS)
+    found = file_model.loglikelihoods([(long, CHOICES)])[0]
+    assert found == pytest.approx(checkpoint.loglikelihoods([(long, CHOICES)])[0], abs=NATS)
+    assert file_model.loglikelihoods([("Dose:", choices)])[0] == pytest.approx(expected, abs=NATS)
+
+
+def test_questions_weighed_together_have_the_scores_of_each_alone(file_model: GgufModel, tmp_path: Path) -> None:
+    """Short and long ones, one that fills the context, one of more choices than sequences, in any company."""
+    tasks = [
+        read_task(name, write_benchmarks(tmp_path), template="lm-eval", mode="likelihood", limit=None)
+        for name in ("medqa", "retention")
+    ]
+    questions: list[Question] = [(item.prompt, item.choices) for task in tasks for item in task.items]
+    questions[3:3] = [("fever and cough " * 900 + "\nAnswer:", CHOICES), ("Dose:", [f"{n} mg" for n in range(70)])]
+    alone = [file_model.loglikelihoods([question])[0] for question in questions]
+    each = [[file_model.loglikelihoods([(prompt, [choice])])[0][0] for choice in said] for prompt, said in questions]
+    together = file_model.loglikelihoods(questions)
+    assert [len(scores) for scores in together] == [len(choices) for _, choices in questions]
+    for scores, one, single in zip(together, alone, each, strict=True):
+        assert scores == pytest.approx(one, abs=NATS)
+        assert scores == pytest.approx(single, abs=NATS)
 
 
 def test_continuations_are_cut_like_lm_eval() -> None:
@@ -140,12 +157,9 @@ def test_continuations_are_cut_like_lm_eval() -> None:
 def agree(file: Path, folder: Path, tasks: Sequence[Task]) -> None:
     checkpoint = CheckpointModel(folder)
     with GgufModel(file, kv_type="f32", flash_attention=False, threads=1) as model:
-        pairs = [
-            (likeliest(item, model, "acc").scores, likeliest(item, checkpoint, "acc").scores)
-            for task in tasks
-            for item in task.items
-        ]
-    found = compare_scores([pair[0] for pair in pairs], [pair[1] for pair in pairs])
+        items = [item for task in tasks for item in task.items]
+        first, second = likeliest(items, model, "acc"), likeliest(items, checkpoint, "acc")
+    found = compare_scores([answer.scores for answer in first], [answer.scores for answer in second])
     assert found.largest_difference < 1e-2
     assert found.decided_alike == found.decided
     assert found.decided >= 0.8 * found.items > 0
@@ -203,7 +217,7 @@ class Quoter:
 
     def answer(self, messages: Sequence[dict[str, str]], max_tokens: int) -> Completion | None:
         assert max_tokens > 0
-        mark = first_mark(messages[-1]["content"])
+        mark = first_mark(messages[1]["content"])
         return Completion(f"See [{mark}]." if self._cites else "See above.", True)
 
 
@@ -216,7 +230,7 @@ def test_generation_checks_count_every_prompt(file_model: GgufModel) -> None:
     assert (found.empty, found.unfinished, found.cites_right) == (0.0, 1.0, 0.0)
     prompts = list(islice(grounded_examples(split_notes()[1], 11), 40))
     gold = [first_mark(turns[-1]["content"]) for turns in prompts]
-    hits = [first_mark(turns[-2]["content"]) == mark for turns, mark in zip(prompts, gold, strict=True) if mark]
+    hits = [first_mark(turns[1]["content"]) == mark for turns, mark in zip(prompts, gold, strict=True) if mark]
     assert grounded_answers(Quoter(True), 40).cites_right == sum(hits) / len(hits) > 0
     assert grounded_answers(Quoter(False), 40).cites_right == 0.0
 
