@@ -28,7 +28,8 @@ Data = Annotated[
 ]
 Template = Annotated[TemplateName, typer.Option(help="Prompts of lm-eval, or of the second paper.")]
 Errors = Annotated[
-    Path | None, typer.Option(help="New folder for every answer and a listing of the wrong ones.", file_okay=False)
+    Path | None,
+    typer.Option(help="New folder for every answer and a listing of those wrong or fixed.", file_okay=False),
 ]
 
 

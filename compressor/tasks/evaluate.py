@@ -37,8 +37,8 @@ def evaluate_tasks(
     """Answer every task; `advance` is called once an item.
 
     `dense`: the dense model's answers to compare with. `folder`: answers are kept there as `items/LABEL-TASK.jsonl`, so that
-    an interrupted evaluation continues, and wrong answers listed as `errors/LABEL-TASK.jsonl`; the first `explanations` of
-    each task are explained by the model itself.
+    an interrupted evaluation continues, and wrong and fixed answers listed as `errors/LABEL-TASK.jsonl`; the first
+    `explanations` wrong ones of each task are explained by the model itself.
     """
     summaries, answers, files = {}, {}, []
     for task in tasks:

@@ -1,4 +1,5 @@
-"""The wrong answers, one JSON line each: what was chosen, how sure, why by the model's own words, and tags by rule."""
+"""The wrong answers and those fixed against dense, one JSON line each: what was chosen, how sure, why by the model's own words,
+and tags by rule."""
 
 import json
 import math
@@ -57,11 +58,13 @@ def write_errors(
     dense: Sequence[Answer] | None,
     explained: Mapping[str, str | None],
 ) -> None:
-    """Write every wrong answer, and what dense answers right (`broken`), to a JSONL file. Raises StorageError."""
+    """Write every wrong answer, and every right one where dense is wrong, to a JSONL file; `against_dense` says `fixed` or
+    `broken` where the two differ in being right. Raises StorageError."""
     before = {answer.id: answer for answer in dense or ()}
     lines = []
     for item, answer in zip(task.items, answers, strict=True):
-        if answer.right:
+        change = _change(before.get(item.id), answer)
+        if answer.right and change is None:
             continue
         row: dict[str, Any] = {
             "id": item.id,
@@ -71,10 +74,16 @@ def write_errors(
             "probabilities": probabilities(answer),
             "tags": tags(item),
             "explanation": explained.get(item.id),
-            "broken": before[item.id].right if item.id in before else None,
+            "against_dense": change,
         }
         lines.append(json.dumps(row, ensure_ascii=False))
     write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def _change(was: Answer | None, answer: Answer) -> str | None:
+    if was is None or was.right == answer.right:
+        return None
+    return "fixed" if answer.right else "broken"
 
 
 def tag_counts(task: Task, answers: Sequence[Answer], dense: Sequence[Answer] | None) -> dict[str, dict[str, int]]:
@@ -86,6 +95,6 @@ def tag_counts(task: Task, answers: Sequence[Answer], dense: Sequence[Answer] | 
             counts[tag]["items"] += 1
             counts[tag]["wrong"] += not answer.right
             if was is not None:
-                counts[tag]["fixed"] += answer.right and not was.right
-                counts[tag]["broken"] += was.right and not answer.right
+                counts[tag]["fixed"] += _change(was, answer) == "fixed"
+                counts[tag]["broken"] += _change(was, answer) == "broken"
     return {tag: dict(count) for tag, count in counts.items()}

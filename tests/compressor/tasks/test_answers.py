@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,15 +106,32 @@ def test_errors_are_listed_with_tags_and_reasons(tmp_path: Path) -> None:
     listed = [json.loads(line) for line in (tmp_path / "errors" / "pruned-pubmedqa.jsonl").read_text().splitlines()]
     assert len(listed) == len(tasks[2].items)
     assert {tuple(row) for row in listed} == {
-        ("id", "gold", "chosen", "written", "probabilities", "tags", "explanation", "broken")
+        ("id", "gold", "chosen", "written", "probabilities", "tags", "explanation", "against_dense")
     }
     assert [row["explanation"] for row in listed[:3]] == ["because", "because", None]
-    assert all(row["broken"] and row["gold"] != row["chosen"] for row in listed)
+    assert all(row["against_dense"] == "broken" and row["gold"] != row["chosen"] for row in listed)
     assert all(sum(row["probabilities"]) == pytest.approx(1, abs=1e-5) for row in listed)
     counts = wrong.summaries["pubmedqa"]["tags"]
     maybes = sum(item.gold == 2 for item in tasks[2].items)
     assert counts["gold maybe"] == {"items": maybes, "wrong": maybes, "fixed": 0, "broken": maybes}
     assert sorted(path.parent.name for path in wrong.files) == ["errors"] * 4 + ["items"] * 4
+
+
+def test_what_dense_got_wrong_and_this_model_right_is_listed_as_fixed(tmp_path: Path) -> None:
+    tasks = [task for task in all_tasks(write_benchmarks(tmp_path / "data")) if task.name == "medqa"]
+    (task,) = tasks
+    half = [replace(task, items=task.items[:4]), replace(task, items=task.items[4:])]
+    right, wrong = (
+        [evaluate_tasks(Oracle([t], shift), [t], "likelihood").answers["medqa"] for t in half] for shift in (0, 1)
+    )
+    dense = {"medqa": [*wrong[0][:3], *right[0][3:], *right[1]]}
+    evaluate_tasks(Oracle(tasks), tasks, "likelihood", dense=dense, folder=tmp_path / "good", label="a")
+    listed = [json.loads(line) for line in (tmp_path / "good" / "errors" / "a-medqa.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["against_dense"]) for row in listed] == [(item.id, "fixed") for item in task.items[:3]]
+    assert all(row["gold"] == row["chosen"] for row in listed)
+    evaluate_tasks(Oracle(tasks, 1), tasks, "likelihood", dense=dense, folder=tmp_path / "bad", label="a")
+    listed = [json.loads(line) for line in (tmp_path / "bad" / "errors" / "a-medqa.jsonl").read_text().splitlines()]
+    assert [row["against_dense"] for row in listed] == [None] * 3 + ["broken"] * 5
 
 
 @pytest.mark.parametrize(
