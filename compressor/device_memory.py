@@ -1,11 +1,15 @@
-"""A device that runs out of memory: the same work in smaller batches, said once per size."""
+"""A device that runs out of memory: the same work in smaller batches, said once per size; else one line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
 from compressor.errors import MemoryShortError
 from compressor.rows import Batch
+
+_ALLOCATOR = "DefaultCPUAllocator"
+"""In the RuntimeError of torch's CPU allocator, which has no class of its own."""
 
 Step = Callable[[torch.Tensor, Batch], torch.Tensor]
 """Hidden states (rows, tokens, hidden) of a batch to new ones. Leaves nothing behind when it fails."""
@@ -14,7 +18,7 @@ Step = Callable[[torch.Tensor, Batch], torch.Tensor]
 class FittingBatches:
     """Runs steps over batches, halving the rows where the device's memory is short; the size that fits is remembered."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self._say = say
         self._rows: int | None = None
 
@@ -47,3 +51,18 @@ class FittingBatches:
         )
         torch.cuda.empty_cache()
         return None
+
+
+@contextmanager
+def memory_errors(work: str) -> Iterator[None]:
+    """Turn an allocation that fails inside `work`, on any device, into MemoryShortError; other errors pass."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and _ALLOCATOR not in str(error):
+            raise
+        said = (str(error).splitlines() or ["no more memory"])[0].rstrip(".")
+        raise MemoryShortError(
+            f"{work} ran out of memory ({said}); lower calibrate.samples, calibrate.tokens_per_sample or the rows of the "
+            "step, use --device cpu or a larger machine, and run the same command to continue"
+        ) from error

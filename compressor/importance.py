@@ -1,6 +1,7 @@
 """The importance matrix: mean squared input of every linear layer, by one pass over the model that is quantized."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ def importance(model: ModelView, batches: Sequence[Batch], advance: Advance = la
     for layer, weights in layers_from(model, 0):
         sums: dict[str, torch.Tensor] = {}
         for index, batch in enumerate(batches):
-            hidden[index] = _through_layer(model, weights, hidden[index], batch, sums)
+            hidden[index] = model.fitting.run(partial(_through_layer, model, weights, sums), hidden[index], batch)
         for name, same in _FUSED if fused else _SEPARATE:
             sums[name] = sums[same]
         if fused:
@@ -50,15 +51,17 @@ def importance(model: ModelView, batches: Sequence[Batch], advance: Advance = la
 
 
 def _through_layer(
-    model: ModelView, weights: LayerWeights, hidden: torch.Tensor, batch: Batch, sums: dict[str, torch.Tensor]
+    model: ModelView, weights: LayerWeights, sums: dict[str, torch.Tensor], hidden: torch.Tensor, batch: Batch
 ) -> torch.Tensor:
-    """One batch through one layer; inputs at text positions are squared and added to `sums`."""
+    """One batch through one layer; inputs at text positions are squared and added to `sums` once the whole has passed."""
     normed = attention_input(model, weights, hidden)
     mixed = mix_heads(model, weights, normed)
     attended = add_attention(model, weights, hidden, mixed)
     x = ffn_input(model, weights, attended, batch.valid)
     h = ffn_inner(model, weights, x)
     inputs = {"attn_q": normed[batch.valid], "attn_output": mixed[batch.valid], "ffn_gate": x, "ffn_down": h}
-    for name, rows in inputs.items():
-        sums[name] = sums.get(name, 0) + rows.square().sum(0, dtype=torch.float64)
-    return add_ffn(model, weights, attended, batch.valid, ffn_output(weights, h))
+    squares = {name: rows.square().sum(0, dtype=torch.float64) for name, rows in inputs.items()}
+    result = add_ffn(model, weights, attended, batch.valid, ffn_output(weights, h))
+    for name, found in squares.items():
+        sums[name] = sums[name].add_(found) if name in sums else found
+    return result

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from compressor.checkpoint import Checkpoint, Overlay, TensorSource
+from compressor.device_memory import FittingBatches
 from compressor.distributed import ALONE, Group
 from compressor.errors import CheckpointError, FamilyError
 from compressor.export_gguf import GgufModel
-from compressor.export_hf import ffn_widths
+from compressor.export_hf import COPIED, ffn_widths
 from compressor.families import find_family
 from compressor.families.contract import Family, ModelShape
 from compressor.gguf_vocabulary import Vocabulary, read_vocabulary
@@ -53,7 +54,9 @@ class Job:
     def view(self, source: TensorSource) -> ModelView:
         """A model of this family over `source`, for the layer stream."""
         frequencies = self.family.rope_frequencies(self.checkpoint.config)
-        return ModelView(source, self.family, self.shape, frequencies, self.group.device)
+        return ModelView(
+            source, self.family, self.shape, frequencies, self.group.device, FittingBatches(self.reporter.say)
+        )
 
     def dense(self) -> ModelView:
         """The model to prune: as it came, or as an earlier round left it."""
@@ -134,23 +137,38 @@ def open_job(
 def _check_tensors(checkpoint: Checkpoint, family: Family, shape: ModelShape) -> None:
     """Raises CheckpointError where a tensor that the config asks for is missing or has other sizes."""
     head = {} if shape.tied else {family.head: (shape.vocab, shape.hidden)}
-    wanted: dict[str, tuple[int, ...]] = {family.embedding: (shape.vocab, shape.hidden), **head}
+    wanted: dict[str, tuple[int, ...]] = {
+        family.embedding: (shape.vocab, shape.hidden),
+        family.final_norm: (shape.hidden,),
+        **head,
+    }
+    sizes = _layer_shapes(shape)
     for layer in range(shape.layers):
-        names = family.layer_names(layer)
-        for part, name in vars(names).items():
-            if name is not None and part != "down_bias":
-                checkpoint.shape(name)
-        wanted |= {
-            names.q: (shape.heads * shape.head_dim, shape.hidden),
-            names.k: (shape.kv_heads * shape.head_dim, shape.hidden),
-            names.gate: (shape.ffn, shape.hidden),
-            names.down: (shape.hidden, shape.ffn),
-        }
+        names = vars(family.layer_names(layer))
+        wanted |= {name: sizes[part] for part, name in names.items() if name is not None and part in sizes}
     for name, size in wanted.items():
         if checkpoint.shape(name) != size:
             raise CheckpointError(
                 f"{name} has shape {checkpoint.shape(name)} and config.json asks for {size}; fetch both again"
             )
+
+
+def _layer_shapes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor of a layer by its field in LayerNames; a bias of down is nobody's but the pipeline's own."""
+    hidden, ffn = shape.hidden, shape.ffn
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    norms = ("attention_norm", "ffn_norm", "attention_post_norm", "ffn_post_norm")
+    return {
+        **dict.fromkeys(norms, (hidden,)),
+        **dict.fromkeys(("q_norm", "k_norm"), (shape.head_dim,)),
+        "q": (queries, hidden),
+        "q_bias": (queries,),
+        **dict.fromkeys(("k", "v"), (keys, hidden)),
+        **dict.fromkeys(("k_bias", "v_bias"), (keys,)),
+        "o": (hidden, queries),
+        **dict.fromkeys(("gate", "up"), (ffn, hidden)),
+        "down": (hidden, ffn),
+    }
 
 
 def _check_start(config: dict[str, Any], tokenizer: ChatTokenizer) -> None:
@@ -169,12 +187,11 @@ def file_name(name: str) -> str:
 
 
 def model_files(checkpoint: Checkpoint) -> list[Path]:
-    """The files that decide what a model is: configuration, weights, tokenizer, chat template. Raises CheckpointError."""
+    """The files that decide what a run makes: configuration, weights, tokenizer, and what goes into hf/ as it is. Raises
+    CheckpointError."""
     folder = checkpoint.folder
-    files = [folder / "config.json", *checkpoint.weight_files()]
-    for pattern in ("*token*", "chat_template*"):
-        files += sorted(path for path in folder.glob(pattern) if path.is_file())
-    return files
+    beside = {path for pattern in ("*token*", *COPIED) for path in folder.glob(pattern) if path.is_file()}
+    return [folder / "config.json", *checkpoint.weight_files(), *sorted(beside)]
 
 
 def unique_parameters(source: TensorSource, family: Family, shape: ModelShape) -> int:

@@ -6,11 +6,13 @@ Calibration, reconstruction and the tuning loss all walk the model this way, eac
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch.nn import functional
 
 from compressor.checkpoint import TensorSource
+from compressor.device_memory import FittingBatches
 from compressor.families.contract import Family, ModelShape
 from compressor.rows import Batch
 
@@ -35,6 +37,8 @@ class ModelView:
     """Rotary frequencies, float32 (layers, head_dim / 2)."""
     device: torch.device = field(default=CPU)
     """Where layers and hidden states are."""
+    fitting: FittingBatches = field(default_factory=FittingBatches, compare=False, repr=False)
+    """Runs the steps of a walk, in fewer rows at once where the device's memory is short."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,11 @@ def through_layer(model: ModelView, weights: LayerWeights, hidden: torch.Tensor,
     return add_ffn(model, weights, attended, batch.valid, ffn_output(weights, inner))
 
 
+def pass_layer(model: ModelView, weights: LayerWeights, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """`through_layer` in as many rows at once as the device's memory takes. Raises MemoryShortError."""
+    return model.fitting.run(partial(through_layer, model, weights), hidden, batch)
+
+
 def final_logits(model: ModelView, states: torch.Tensor, norm: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """Logits (…, rows of head) of the states after the last layer; `head` may be a part of the output matrix."""
     logits = rms_norm(states, norm, model.shape.norm_eps) @ head.T
@@ -273,7 +282,7 @@ def stream_losses(model: ModelView, batches: Sequence[Batch]) -> list[tuple[floa
     for layer in range(model.shape.layers):
         weights = load_layer(model, layer)
         for index, batch in enumerate(batches):
-            hidden[index] = through_layer(model, weights, hidden[index], batch)
+            hidden[index] = pass_layer(model, weights, hidden[index], batch)
     return row_losses(model, hidden, batches)
 
 

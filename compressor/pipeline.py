@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from compressor.device_memory import memory_errors
 from compressor.distributed import device_name
 from compressor.errors import RunError
-from compressor.job import Job
+from compressor.job import Job, model_files
 from compressor.manifest import (
     FileRecord,
     StageRecord,
@@ -68,7 +69,8 @@ def assist_job(job: Job) -> None:
         while (name := job.group.announce("")) != NOTHING_LEFT:
             assist = assists[name]
             assert assist is not None
-            assist(job)
+            with memory_errors(name):
+                assist(job)
 
 
 def _refuse_another_run(job: Job, manifest: dict[str, Any]) -> None:
@@ -77,6 +79,8 @@ def _refuse_another_run(job: Job, manifest: dict[str, Any]) -> None:
         earlier = read_manifest(job.out)
     except RunError:
         return  # nothing there, or nothing that could be lost
+    if "comparison" in earlier:
+        raise RunError(f"{job.out} holds a comparison of bedside compare; choose another --out")
     was = (earlier["model"]["name"], earlier["recipe"]["name"])
     wanted = (manifest["model"]["name"], manifest["recipe"]["name"])
     if was != wanted:
@@ -97,7 +101,8 @@ def _run_stage(job: Job, stage: Stage, inputs: dict[str, Any], earlier: list[Fil
         job.group.announce(stage.name)
     restart_peak_memory()
     started_s = time.monotonic()
-    outcome = stage.run(job, folder)
+    with memory_errors(stage.name):
+        outcome = stage.run(job, folder)
     record = StageRecord(
         stage=stage.name,
         key=key,
@@ -125,10 +130,7 @@ def _prepare(out: Path, folder: Path, key: str, stale: StageRecord | None) -> No
 
 
 def _describe(job: Job) -> dict[str, Any]:
-    folder = job.checkpoint.folder
-    files = [folder / "config.json", *job.checkpoint.weight_files()]
-    files += sorted(path for path in folder.glob("*token*") if path.is_file())
-    files += sorted(path for path in folder.glob("chat_template*") if path.is_file())
+    files = model_files(job.checkpoint)
     return {
         "model": {"name": job.name, "files": {path.name: hash_file(path) for path in files}},
         "recipe": {"name": job.recipe_name, "content": job.recipe.model_dump(mode="json")},

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from compressor.errors import MemoryShortError
 from compressor.heal.adapters import adapter_parameters, load_adapter
 from compressor.heal.objective import Objective, by_length, total_weight
 from compressor.heal.rows import HealRow, HealRows
@@ -75,17 +76,24 @@ class Training:
                 state.best = self._values()
 
     def _accumulate(self, step: int, rows: Sequence[HealRow]) -> float:
-        """Gradients of the mean weighted loss of a whole batch; the loss. Smaller passes where a GPU's memory is short."""
+        """Gradients of the mean weighted loss of a whole batch; the loss."""
+        return self._in_passes(lambda: self._accumulate_once(step, rows))
+
+    def _in_passes(self, work: Callable[[], float]) -> float:
+        """`work` in smaller passes where a GPU's memory is short. Raises MemoryShortError where one row is too much."""
         while True:
             try:
-                return self._accumulate_once(step, rows)
-            except torch.OutOfMemoryError:
+                return work()
+            except torch.OutOfMemoryError as error:
                 if self._rows_at_once == 1:
-                    raise
-                self._rows_at_once = max(1, self._rows_at_once // 2)
-                self._optimiser.zero_grad(set_to_none=True)
-                torch.cuda.empty_cache()
-                self._say(f"heal: the GPU's memory is short; {self._rows_at_once} rows at once from here on")
+                    raise MemoryShortError(
+                        "heal: one row does not fit in the GPU's memory; lower heal.tokens_per_row, set "
+                        "heal.gradient_checkpointing = true, or use --device cpu"
+                    ) from error
+            self._rows_at_once = max(1, self._rows_at_once // 2)
+            self._optimiser.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+            self._say(f"heal: the GPU's memory is short; {self._rows_at_once} rows at once from here on")
 
     def _accumulate_once(self, step: int, rows: Sequence[HealRow]) -> float:
         ordered, total, loss = by_length(rows), total_weight(rows), 0.0
@@ -100,7 +108,7 @@ class Training:
 
     def _tuning_loss(self) -> float:
         self._model.eval()
-        return self._objective.tuning_loss(self._model, self._rows.tuning, self._rows_at_once)
+        return self._in_passes(lambda: self._objective.tuning_loss(self._model, self._rows.tuning, self._rows_at_once))
 
     def _is_over(self, curves: Curves) -> bool:
         since_best = [step for step, _ in curves.tuning if step > curves.best[0]]

@@ -23,7 +23,7 @@ from compressor.layers import (
     ffn_input,
     ffn_output,
     load_layer,
-    through_layer,
+    pass_layer,
 )
 from compressor.masks.choose import keep_highest
 from compressor.masks.divergence import Divergence
@@ -105,9 +105,13 @@ def _cut_layer(
     weights = load_layer(model, layer)
     gram = torch.zeros((model.shape.ffn if inputs.refit else 0,) * 2, dtype=torch.float64, device=model.device)
     attended, inner = [], []
+
+    def inner_of(states: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return ffn_inner(model, weights, ffn_input(model, weights, states, batch.valid))
+
     for index, batch in enumerate([*inputs.fitting, *inputs.tuning]):
-        stream = attend(model, weights, hidden[index])
-        h = ffn_inner(model, weights, ffn_input(model, weights, stream, batch.valid))
+        stream = model.fitting.run(lambda states, _: attend(model, weights, states), hidden[index], batch)
+        h = model.fitting.run(inner_of, stream, batch)
         hidden[index] = add_ffn(model, weights, stream, batch.valid, ffn_output(weights, h))
         if index >= split:
             attended.append(stream)
@@ -151,5 +155,5 @@ def _through_the_rest(
         weights = load_layer(inputs.dense, later)
         for states in cut:
             for index, batch in enumerate(inputs.tuning):
-                states[index] = through_layer(inputs.dense, weights, states[index], batch)
+                states[index] = pass_layer(inputs.dense, weights, states[index], batch)
     return torch.tensor([divergence.of(states) for states in cut], dtype=torch.float64)

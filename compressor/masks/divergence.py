@@ -12,8 +12,8 @@ from compressor.layers import (
     final_logits,
     load_final_norm,
     load_layer,
+    pass_layer,
     stored_head,
-    through_layer,
 )
 from compressor.rows import Batch
 
@@ -24,7 +24,7 @@ def final_states(model: ModelView, batches: Sequence[Batch]) -> list[torch.Tenso
     for layer in range(model.shape.layers):
         weights = load_layer(model, layer)
         for index, batch in enumerate(batches):
-            hidden[index] = through_layer(model, weights, hidden[index], batch)
+            hidden[index] = pass_layer(model, weights, hidden[index], batch)
     return hidden
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -49,5 +49,4 @@ class Trials:
         return found
 
     def _view(self, source: TensorSource) -> ModelView:
-        dense = self.dense
-        return ModelView(source, dense.family, dense.shape, dense.frequencies, dense.device)
+        return replace(self.dense, source=source)

@@ -26,6 +26,7 @@ from compressor.layers import (
     ffn_output,
     load_layer,
     mean_loss,
+    pass_layer,
     row_losses,
 )
 from compressor.prune import layer_file, prune_layer
@@ -149,10 +150,10 @@ class Reconstruction:
     def _enter_layer(self, dense: LayerWeights, pruned: LayerWeights, progress: _Progress, index: int) -> torch.Tensor:
         """Attention of both streams and the dense FFN; returns what down should give on pruned inputs."""
         batch = self._batches[index]
-        attended = attend(self._dense, dense, progress.dense[index])
-        output = ffn_output(dense, self._inner(dense, attended, batch))
-        progress.dense[index] = add_ffn(self._dense, dense, attended, batch.valid, output)
-        progress.pruned[index] = attend(self._pruned, pruned, progress.pruned[index])
+        progress.dense[index] = pass_layer(self._dense, dense, progress.dense[index], batch)
+        progress.pruned[index] = self._dense.fitting.run(
+            lambda states, _: attend(self._pruned, pruned, states), progress.pruned[index], batch
+        )
         if self._target == "dense":
             return progress.dense[index][batch.valid] - progress.pruned[index][batch.valid]
         return ffn_output(dense, self._inner(dense, progress.pruned[index], batch))
@@ -194,7 +195,10 @@ class Reconstruction:
         return choose_weight(fit, held, _start(pruned, biased=self._bias), shares)
 
     def _inner(self, weights: LayerWeights, attended: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return ffn_inner(self._dense, weights, ffn_input(self._dense, weights, attended, batch.valid))
+        def inner(states: torch.Tensor, part: Batch) -> torch.Tensor:
+            return ffn_inner(self._dense, weights, ffn_input(self._dense, weights, states, part.valid))
+
+        return self._dense.fitting.run(inner, attended, batch)
 
 
 def _start(pruned: LayerWeights, *, biased: bool) -> torch.Tensor:

@@ -5,10 +5,15 @@ from typing import Any
 
 from compressor.calibrate import load_statistics
 from compressor.criteria.score import ScoringInputs, count_steps, score_layers
+from compressor.criteria.taylor import taylor
 from compressor.job import Job
 from compressor.stages.contract import CALIBRATE, Outcome, layer_key
 from compressor.storage import save_tensors
 from compressor.tokens import load_rows
+from compressor.walk import StreamCheckpoint
+
+GRADIENTS_EVERY_S = 300.0
+"""How often `taylor` saves its gradients: those of 8B are 22 GB."""
 
 
 def saliency_inputs(job: Job) -> dict[str, Any]:
@@ -30,6 +35,11 @@ def run_saliency(job: Job, folder: Path) -> Outcome:
         seed=job.recipe.calibrate.seed,
     )
     advance = job.reporter.step(f"score by {criterion}", count_steps(criterion, inputs))
-    scores = score_layers(criterion, inputs, advance)
+    state = StreamCheckpoint(folder / "state.safetensors", GRADIENTS_EVERY_S)
+    if criterion == "taylor":
+        scores = taylor(inputs.model, inputs.config, inputs.rows, advance, state)
+    else:
+        scores = score_layers(criterion, inputs, advance)
     save_tensors(folder / "scores.safetensors", {layer_key(index): layer for index, layer in enumerate(scores)})
+    state.remove()
     return Outcome((folder / "scores.safetensors",), {"criterion": criterion})

@@ -9,7 +9,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from compressor.criteria.score import CRITERIA, ScoringInputs, count_steps, score_layers
+from compressor.criteria.taylor import taylor
 from compressor.recipe.tables import Saliency
+from compressor.walk import StreamCheckpoint
 from tests.compressor.criteria.measured import LAYERS, Seen, rows, scoring_inputs, seen
 
 
@@ -85,6 +87,24 @@ def test_jacobian_equals_every_entry_by_automatic_differentiation(inputs: Scorin
                 (entries,) = torch.autograd.grad(contribution[:, row, index].sum(), x, retain_graph=True)
                 squares[index] += entries.square().sum()
         torch.testing.assert_close(ours[chosen], (squares / len(x)).sqrt(), rtol=2e-4, atol=1e-9)
+
+
+def test_taylor_continues_where_it_was_interrupted(inputs: ScoringInputs, tmp_path: Path) -> None:
+    steps = 0
+
+    def stop() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == len(inputs.rows) // 2:
+            raise KeyboardInterrupt
+
+    whole = taylor(inputs.model, inputs.config, inputs.rows)
+    with pytest.raises(KeyboardInterrupt):
+        taylor(inputs.model, inputs.config, inputs.rows, stop, StreamCheckpoint(tmp_path / "state", every_s=0.0))
+    state = StreamCheckpoint(tmp_path / "state", every_s=0.0)
+    assert state.load()[0] == len(inputs.rows) // 2
+    resumed = taylor(inputs.model, inputs.config, inputs.rows, state=state)
+    assert all(torch.equal(found, expected) for found, expected in zip(resumed, whole, strict=True))
 
 
 def test_taylor_equals_one_backward_pass_over_the_whole_text(inputs: ScoringInputs, tiny_folder: Path) -> None:
