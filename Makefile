@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench compare scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench compare compare-heal scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,11 @@ lint: $(STAMP)
 # The whole table of criteria on the reference model; needs BEDSIDE_DATA, continues where it was stopped.
 compare: $(STAMP)
 	$(BIN)/bedside compare reference --recipe reference-compare --out build/compare
+
+# The same table after healing on either text, in the folder of `compare`, of which nothing is measured again.
+compare-heal: $(STAMP)
+	$(BIN)/bedside compare reference --recipe reference-compare --out build/compare \
+		--heal medquad --heal meadow --shares 0.5,0.67 --no-sweep
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.decode

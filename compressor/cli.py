@@ -2,9 +2,12 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from compressor.compare.run import Comparison
 
 
 class Device(str, Enum):
@@ -20,6 +23,12 @@ Data = Annotated[
 ]
 
 
+OneDevice = Annotated[
+    Device | None,
+    typer.Option(help="Where the layers run. The default is cuda where there is a GPU, else cpu."),
+]
+
+
 def compress(
     model: Annotated[
         str,
@@ -28,10 +37,7 @@ def compress(
     recipe: Annotated[str, typer.Option(help="Recipe name or TOML file.")],
     out: Annotated[Path, typer.Option(help="Run folder: new, empty, or one to continue.", file_okay=False)],
     data: Data = None,
-    device: Annotated[
-        Device | None,
-        typer.Option(help="Where the layers run. The default is cuda where there is a GPU, else cpu."),
-    ] = None,
+    device: OneDevice = None,
 ) -> None:
     """Compress MODEL to a Q4_0 GGUF file by a recipe, and report what was kept."""
     from rich.console import Console
@@ -71,14 +77,12 @@ def compare(
     documents: Annotated[int, typer.Option(min=2, help="Held-out documents of each text.")] = 60,
     heal: Annotated[list[str] | None, typer.Option(help="Also heal on `medquad` or `meadow`; repeatable.")] = None,
     sweep: Annotated[bool, typer.Option(help="Also measure the best method at 10 to 90%.")] = True,
+    device: OneDevice = None,
 ) -> None:
     """Measure all criteria side by side on one calibration sample, and print where ours stands."""
-    from rich.console import Console
-
     from compressor.compare.grid import Plan
-    from compressor.compare.output import write_comparison
     from compressor.compare.run import run_comparison
-    from compressor.compare.tables import print_summary
+    from compressor.distributed import Group, choose_device
     from compressor.job import open_job
     from compressor.progress import bars
     from compressor.recipe.load import load_recipe
@@ -89,14 +93,26 @@ def compare(
     folder = resolve_checkpoint(model)
     try:
         with bars() as reporter:
-            comparison = run_comparison(
-                open_job(model, folder, loaded, out=out, data=data, reporter=reporter), plan, documents
-            )
+            group = Group(device=choose_device(device and device.value, 0))
+            job = open_job(model, folder, loaded, out=out, data=data, reporter=reporter, group=group)
+            comparison = run_comparison(job, plan, documents)
     except KeyboardInterrupt:
         typer.echo("interrupted; run the same command to continue", err=True)
         raise typer.Exit(130) from None
-    print_summary(write_comparison(comparison, plan), Console())
+    _show_comparison(comparison, out)
+
+
+def _show_comparison(comparison: "Comparison", out: Path) -> None:
+    """Write and print the tables. Raises typer.Exit(1) where a cell failed."""
+    from rich.console import Console
+
+    from compressor.compare.output import write_comparison
+    from compressor.compare.terminal import print_summary
+
+    print_summary(write_comparison(comparison), Console())
     typer.echo(f"tables and figures: {out / 'report'}", err=True)
+    if comparison.left_out:
+        typer.echo(f"cells left out: {len(comparison.left_out)}; their reasons are in {out / 'cells'}", err=True)
     if comparison.failed:
         typer.echo(f"cells that failed: {len(comparison.failed)}; their reasons are in {out / 'cells'}", err=True)
         raise typer.Exit(1)
@@ -113,13 +129,17 @@ def parse_shares(text: str) -> tuple[float, ...]:
     return shares
 
 
-def report(run: Annotated[Path, typer.Argument(help="Run folder of `bedside compress`.")]) -> None:
-    """Write and print the report of a finished run again."""
+def report(run: Annotated[Path, typer.Argument(help="Folder of `bedside compress` or `compare`.")]) -> None:
+    """Write and print the report of a finished run again; of a comparison, print its tables."""
     from rich.console import Console
 
+    from compressor.compare.terminal import print_summary, read_summary
     from compressor.report.run import write_report
     from compressor.report.tables import build_report, print_table, read_manifest
 
     manifest = read_manifest(run)
+    if "comparison" in manifest:
+        print_summary(read_summary(run), Console())
+        return
     write_report(run, manifest)
     print_table(build_report(run, manifest), Console())

@@ -11,7 +11,7 @@ from compressor.heal.rows import HealRows, build_heal_rows
 from compressor.job import Job
 from compressor.layers import mean_loss, stream_losses
 from compressor.masks.budget import Cost, neuron_ceiling
-from compressor.recipe.tables import Budget, Heal
+from compressor.recipe.tables import Budget, Heal, Recipe
 from compressor.rows import Batch, make_batches
 from compressor.sizes import model_cost
 from compressor.tokens import TokenRows, build_rows, load_rows, save_rows
@@ -82,7 +82,7 @@ class Bench:
 
     def heal_recipe(self, data: str) -> Heal:
         """The recipe's [heal] table for one text."""
-        return (self.job.recipe.heal or Heal()).model_copy(update={"data": data})
+        return heal_table(self.job.recipe, data)
 
     def heal_rows(self, data: str) -> HealRows:
         """Rows that every cell healed on `data` sees in the same order. Raises TextError."""
@@ -98,6 +98,11 @@ class Bench:
     def tuning_loss(self, source: TensorSource, seed: SeedInputs) -> float:
         """Mean nats per token on the seed's tuning rows."""
         return mean_loss(stream_losses(self.job.view(source), seed.tuning))
+
+
+def heal_table(recipe: Recipe, data: str) -> Heal:
+    """The recipe's [heal] table, or the default one, for one text."""
+    return (recipe.heal or Heal()).model_copy(update={"data": data})
 
 
 def open_bench(job: Job, documents: int) -> Bench:

@@ -11,21 +11,19 @@ from compressor.checkpoint import Overlay, TensorSource
 from compressor.compare.atp import GateTask, learn_gates
 from compressor.compare.bench import Bench, SeedInputs
 from compressor.compare.cell import Cell
+from compressor.compare.sequential import keep_sequentially
 from compressor.criteria.flap import mean_activations
-from compressor.criteria.layer import LayerInputs
-from compressor.criteria.saliency import percentile_ranks, saliency_ranks
-from compressor.criteria.score import ScoringInputs, score_layers
+from compressor.criteria.score import ScoringInputs, llm_pruner_widths, score_layers, starting_ranks
 from compressor.heal.heal import heal
-from compressor.masks.choose import choose
+from compressor.masks.choose import choose, keep_highest
 from compressor.masks.methods import MaskInputs, open_method
 from compressor.masks.trial import Trials
-from compressor.prune import replaced_tensors, write_pruned
+from compressor.prune import replaced_tensors
 from compressor.recipe.tables import Reconstruct
-from compressor.reconstruct.rounds import rounds_for
-from compressor.reconstruct.walk import Reconstruction
+from compressor.reconstruct.rounds import OBS, rounds_for
 from compressor.stages.contract import layer_key
-from compressor.storage import load_tensors, save_tensors
-from compressor.walk import Advance, StreamCheckpoint
+from compressor.storage import load_state, save_tensors
+from compressor.walk import Advance
 
 
 @dataclass(frozen=True)
@@ -37,61 +35,67 @@ class Built:
 
 
 def build_pruned(bench: Bench, cell: Cell, folder: Path, advance: Advance) -> Built:
-    """Prune and reconstruct as the cell says, into `folder`; `advance` once a layer where that takes long."""
+    """Prune and reconstruct as the cell says, into `folder`; `advance` once a step where that takes long."""
     seed = bench.seed_inputs(cell.seed)
     job = bench.job
     if cell.criterion == "atp":
-        task = GateTask(job, seed.rows.calibrate, bench.kept_total(cell.share), cell.seed)
-        return Built(learn_gates(task, folder / "atp", advance))
-    kept = keep_neurons(bench, cell, seed, folder)
+        task = GateTask(job, seed.rows.calibrate, seed.rows.tuning, bench.kept_total(cell.share), cell.seed)
+        learned = learn_gates(task, folder / "atp", advance)
+        return Built(learned.source, {"best_step": learned.best_step, "tuning_curve": learned.tuning_losses})
+    trials = open_trials(bench, cell, seed)
+    kept = keep_neurons(bench, cell, trials, seed, folder)
+    source = trials.finished(kept, folder).source
+    if trials.reconstruct is None:
+        return Built(source)
+    # As in a recipe, a refit that makes the tuning loss worse is dropped.
+    return Built(source, {"refit_used": any((folder / "refitted").glob("layer-*.safetensors"))})
+
+
+def open_trials(bench: Bench, cell: Cell, seed: SeedInputs) -> Trials:
+    """How the cell's candidates are finished: as `bedside compress` does for a recipe that says the same as the cell."""
+    job = bench.job
     means = mean_activations(seed.statistics) if cell.reconstruction == "bias" else None
-    write_pruned(job.checkpoint, job.family, kept, folder / "pruned", means)
-    pruned = Overlay(job.checkpoint, replaced_tensors(folder / "pruned"))
-    if cell.reconstruction in {"none", "bias"}:
-        return Built(pruned)
-    walk = Reconstruction(
-        job.dense(),
-        job.view(pruned),
-        seed.fitting,
-        seed.tuning,
-        cell.reconstruction,
-        rounds=rounds_for(cell.criterion, cell.rounds),
-    )
-    table = job.recipe.reconstruct or Reconstruct()
-    choices = walk.run(table.ridge, folder / "refit", StreamCheckpoint(folder / "refit.safetensors"), advance)
-    source = Overlay(pruned, replaced_tensors(folder / "refit"))
-    return Built(source, {"ridge": [choice.ridge for choice in choices]})
+    rounds = rounds_for(cell.criterion, cell.rounds)
+    refit = None
+    if cell.reconstruction in {"own", "dense"}:
+        table = job.recipe.reconstruct or Reconstruct()
+        refit = table.model_copy(update={"target": cell.reconstruction, "rounds": cell.rounds})
+    return Trials(job.dense(), seed.fitting, seed.tuning, refit, rounds, means)
 
 
-def keep_neurons(bench: Bench, cell: Cell, seed: SeedInputs, folder: Path) -> list[torch.Tensor]:
-    """Kept indices per layer, int64; where the walk itself chooses the neurons, only their number counts."""
-    # As in a recipe: for criteria that choose on the way, `activation` decides the widths.
-    ranking = cell.criterion if rounds_for(cell.criterion, cell.rounds) is None else "activation"
-    scores = criterion_scores(bench, ranking, seed)
+def keep_neurons(bench: Bench, cell: Cell, trials: Trials, seed: SeedInputs, folder: Path) -> list[torch.Tensor]:
+    """Kept indices per layer, int64; where the walk itself chooses the neurons, only their number counts.
+
+    Raises BudgetError where the cell's allocation cannot meet its share.
+    """
+    shape, multiple = bench.job.shape, bench.job.recipe.mask.multiple
     kept_total = bench.kept_total(cell.share)
+    if cell.allocation == "sequential":
+        return keep_sequentially(trials.dense, seed.fitting, kept_total // shape.layers)
+    # As in a recipe: for criteria that choose on the way, `activation` decides the widths.
+    scores = criterion_scores(bench, "activation" if cell.criterion in OBS else cell.criterion, seed)
+    if cell.allocation == "llm-pruner":
+        return keep_highest(scores, llm_pruner_widths(shape.layers, shape.ffn, kept_total, multiple))
     if cell.allocation not in {"search", "learned"}:
-        return choose(scores, kept_total, cell.allocation, bench.job.recipe.mask.multiple)
+        return choose(scores, kept_total, cell.allocation, multiple)
     # Kept for the seed: healing and the sweep ask for the same widths again, and a search is the dearest part.
     path = seed.folder / f"kept-{replace(cell, heal='none').name}.safetensors"
-    if not path.is_file():
-        kept, _ = open_method(_mask_inputs(bench, cell, seed, scores, folder)).final(kept_total)
-        save_tensors(path, named(kept))
-    tensors, _ = load_tensors(path)
-    return [tensors[layer_key(layer)] for layer in range(bench.job.shape.layers)]
+    saved = load_state(path)
+    if saved is not None:
+        return [saved[0][layer_key(layer)] for layer in range(shape.layers)]
+    kept, _ = open_method(_mask_inputs(bench, cell, trials, seed, scores=scores, folder=folder)).final(kept_total)
+    save_tensors(path, named(kept))
+    return kept
 
 
-def _mask_inputs(bench: Bench, cell: Cell, seed: SeedInputs, scores: list[torch.Tensor], folder: Path) -> MaskInputs:
+def _mask_inputs(
+    bench: Bench, cell: Cell, trials: Trials, seed: SeedInputs, *, scores: list[torch.Tensor], folder: Path
+) -> MaskInputs:
     job = bench.job
-    table = job.recipe.reconstruct or Reconstruct()
-    refit = (
-        table.model_copy(update={"target": cell.reconstruction}) if cell.reconstruction in {"own", "dense"} else None
-    )
     return MaskInputs(
-        trials=Trials(job.dense(), seed.fitting, seed.tuning, refit),
+        trials=trials,
         scores=scores,
-        evidence=lambda: torch.stack(
-            [_evidence(bench, cell, seed, layer, score) for layer, score in enumerate(scores)]
-        ),
+        evidence=lambda: starting_ranks(cell.criterion, scores, seed.statistics, trials.dense),
         rows=(seed.rows.calibrate, seed.rows.tuning),
         config=job.checkpoint.config,
         cost=bench.cost,
@@ -99,30 +103,20 @@ def _mask_inputs(bench: Bench, cell: Cell, seed: SeedInputs, scores: list[torch.
         one_width=False,
         seed=seed.seed,
         folder=folder,
-        curves=seed.folder / f"curves-{cell.criterion}-{'sliced' if refit is None else 'refitted'}.safetensors",
+        curves=seed.folder / f"curves-{cell.criterion}-{cell.reconstruction}.safetensors",
         step=lambda _label, _total: lambda: None,
         say=lambda _: None,
     )
 
 
-def _evidence(bench: Bench, cell: Cell, seed: SeedInputs, layer: int, score: torch.Tensor) -> torch.Tensor:
-    """What `learned` starts from, ranks (scores, ffn): the two of the paper's saliency, else the one score's."""
-    if cell.criterion != "saliency":
-        return percentile_ranks(score)[None]
-    statistics, job = seed.statistics, bench.job
-    names = job.family.layer_names(layer)
-    return saliency_ranks(LayerInputs(statistics.layers[layer], statistics.tokens, job.checkpoint, names))
-
-
 def build_healed(bench: Bench, cell: Cell, built: Built, folder: Path) -> Built:
     """LoRA on the cell's heal text, merged. Raises MemoryShortError, TextError, StorageError."""
     job = bench.job
-    recipe = bench.heal_recipe(cell.heal)
     outcome = heal(
         job.view(built.source),
         job.dense(),
         job.checkpoint.config,
-        recipe,
+        bench.heal_recipe(cell.heal),
         bench.heal_rows(cell.heal),
         folder=folder,
     )
@@ -135,11 +129,13 @@ def criterion_scores(bench: Bench, criterion: str, seed: SeedInputs) -> list[tor
     """Scores per layer, float64 (ffn,), made once for each seed and kept on disk."""
     path = seed.folder / f"scores-{criterion}.safetensors"
     job = bench.job
-    if not path.is_file():
-        inputs = ScoringInputs(job.dense(), seed.statistics, seed.rows.calibrate, job.checkpoint.config, seed.seed)
-        save_tensors(path, named(score_layers(criterion, inputs)))
-    tensors, _ = load_tensors(path)
-    return [tensors[layer_key(layer)] for layer in range(job.shape.layers)]
+    saved = load_state(path)
+    if saved is not None:
+        return [saved[0][layer_key(layer)] for layer in range(job.shape.layers)]
+    inputs = ScoringInputs(job.dense(), seed.statistics, seed.rows.calibrate, job.checkpoint.config, seed.seed)
+    scores = score_layers(criterion, inputs)
+    save_tensors(path, named(scores))
+    return scores
 
 
 def named(layers: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:

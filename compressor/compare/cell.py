@@ -8,8 +8,12 @@ from typing import Any, Literal
 
 from compressor.manifest import write_json
 
+FORMAT = 2
+"""Of the cells' meaning: raised whenever code changes what a cell of the same name is measured as."""
 Reconstruct = Literal["none", "bias", "own", "dense"]
 """What makes up for the neurons that went: nothing, FLAP's bias, or a refit towards the own output or the dense stream."""
+Missing = Literal["failed", "left_out"]
+"""Why a cell has no numbers: something broke, or its method cannot be had for this model, share or machine."""
 Losses = dict[str, list[tuple[float, int]]]
 """Text to its documents' summed next-token losses in nats and scored tokens, in the order of the documents."""
 
@@ -21,7 +25,8 @@ class Cell:
     criterion: str
     """A name of `CRITERIA`, or `slicegpt`, `atp`, `obs`, `obs-exact`; `dense` is the untouched model."""
     allocation: str
-    """How the budget is spread over the layers: `uniform`, `global`, `search`; `own` where the method decides."""
+    """How the budget is spread over the layers: a mask method; `sequential` and `llm-pruner`, equal widths on pruned inputs and
+    LLM-Pruner's; `own` where the method decides."""
     reconstruction: Reconstruct
     rounds: int
     """Steps in which the neurons go."""
@@ -61,7 +66,7 @@ class Method:
     @property
     def label(self) -> str:
         """The method in a table: only what is not the plainest case is named."""
-        parts = [self.criterion]
+        parts = ["atp (trains weights)" if self.criterion == "atp" else self.criterion]
         parts += [self.allocation] if self.allocation not in {"uniform", "own"} else []
         parts += [f"{self.rounds} rounds"] if self.criterion.startswith("obs") else []
         text = " ".join(parts)
@@ -94,9 +99,15 @@ def write_measured(folder: Path, measured: Measured) -> None:
     write_json(folder / f"{measured.cell.name}.json", asdict(measured))
 
 
-def write_failure(folder: Path, cell: Cell, message: str) -> None:
-    """Write `NAME.json` of a cell that failed; the next run tries it again. Raises StorageError."""
-    write_json(folder / f"{cell.name}.json", {"cell": asdict(cell), "error": message})
+def write_missing(folder: Path, cell: Cell, kind: Missing, message: str) -> None:
+    """Write `NAME.json` of a cell without numbers; the next run tries it again. Raises StorageError."""
+    write_json(folder / f"{cell.name}.json", {"cell": asdict(cell), kind: message})
+
+
+def read_missing(folder: Path, kind: Missing) -> dict[str, str]:
+    """Name to reason of every cell of a comparison that `failed` or was `left_out`, sorted by name."""
+    found = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
+    return {name: content[kind] for name, content in found.items() if content is not None and kind in content}
 
 
 def read_measured(folder: Path, cell: Cell) -> Measured | None:

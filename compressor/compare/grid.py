@@ -15,6 +15,8 @@ from compressor.criteria.score import CRITERIA, native_method
 OBS_ROUNDS = 16
 TYR = Method("obs", "uniform", "own", OBS_ROUNDS)
 """Týr's recipe without its evolutionary search: neurons chosen in rounds, then ridge towards the layer's own output."""
+ATP = Method("atp", "own")
+"""Masks learned together with LoRA: it trains weights, which none of the others does."""
 SWEEP = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.67, 0.7, 0.8, 0.9)
 """Pruning rates of figures 3 and 4, and one more for where the verdict is given."""
 JUDGED_RISE = 0.3
@@ -35,6 +37,12 @@ class Plan:
     heals: tuple[str, ...] = ()
     sweep: bool = True
 
+    def joined(self, other: "Plan") -> "Plan":
+        """Everything that either asks for."""
+        shares, seeds = (sorted({*getattr(self, name), *getattr(other, name)}) for name in ("shares", "seeds"))
+        heals = tuple(dict.fromkeys((*other.heals, *self.heals)))
+        return Plan(tuple(shares), tuple(seeds), heals, self.sweep or other.sweep)
+
     @property
     def main_share(self) -> float:
         """The share nearest one half: ablations are made there, and its best method is swept."""
@@ -42,9 +50,18 @@ class Plan:
 
 
 def published() -> list[Method]:
-    """Baselines in the form that their authors use, without reconstruction; `saliency` is the paper's own."""
+    """Baselines in the form that their authors use, without reconstruction; `saliency` is the paper's own.
+
+    `taylor` stands here with equal widths as well: LLM-Pruner's own allocation need not be the better one, and the one that
+    is better on a text is what ours is held against.
+    """
     methods = [Method(name, native_method(name)) for name in CRITERIA if name not in {"flap", "jacobian"}]
-    return [*methods, Method("flap", native_method("flap"), "bias"), Method("slicegpt", "own")]
+    return [
+        *methods,
+        Method("taylor", "uniform"),
+        Method("flap", native_method("flap"), "bias"),
+        Method("slicegpt", "own"),
+    ]
 
 
 def candidates() -> list[Method]:
@@ -82,13 +99,13 @@ def ablations() -> dict[str, list[Method]]:
 
 
 def learned() -> list[Method]:
-    """Masks trained by back-propagation: the paper's over its own saliency, and ATP's with LoRA, which tunes weights too."""
-    return [Method("saliency", "learned"), Method("saliency", "learned", "dense"), Method("atp", "own")]
+    """Masks trained by back-propagation over the paper's own saliency; base weights stay as they are."""
+    return [Method("saliency", "learned"), Method("saliency", "learned", "dense")]
 
 
 def unhealed(plan: Plan, share: float) -> list[Method]:
     """What is measured at the first seed: everything at the main share, at others what the verdict and the ranking need."""
-    lists = [published(), [TYR], candidates()]
+    lists = [published(), [TYR, ATP], candidates()]
     if share >= REFITTED_FROM_SHARE or share == plan.main_share:
         lists.append(same_reconstruction())
     if share == plan.main_share:

@@ -61,7 +61,7 @@ def _measure_sliced(bench: Bench, cell: Cell, started_s: float) -> Measured:
         widths=[job.shape.ffn] * job.shape.layers,
         parameters=sliced.parameters,
         wall_s=time.monotonic() - started_s,
-        facts={"hidden": sliced.head.shape[1], "parameters_allowed": budget},
+        facts={"hidden": sliced.embedding.shape[1], "parameters_allowed": budget},
     )
 
 

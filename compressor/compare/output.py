@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compressor.compare.grid import Plan
 from compressor.compare.run import Comparison
 from compressor.compare.tables import (
+    HEALED_HEADER,
     NOTES,
     PUBLISHED,
+    TRAINED,
     VERDICT_HEADER,
+    cut_label,
+    healed_cells,
+    missing_lines,
     summarise,
     table_cells,
     table_header,
@@ -28,11 +32,11 @@ Summary = Mapping[str, Any]
 MOST_TEXTS = 3
 
 
-def write_comparison(comparison: Comparison, plan: Plan) -> dict[str, Any]:
+def write_comparison(comparison: Comparison) -> dict[str, Any]:
     """Write `report/`: compare.md, .csv, .json, figures and index.html; returns what they show. Raises StorageError."""
     job = comparison.bench.job
     folder = job.out / "report"
-    summary = summarise(comparison, plan)
+    summary = summarise(comparison)
     title = f"{job.name}: criteria side by side, recipe {job.recipe_name}"
     write_json(folder / "compare.json", summary)
     write_text(folder / "compare.md", to_markdown(summary, title))
@@ -59,7 +63,7 @@ def size_lines(summary: Summary, text: str) -> list[SizeLine]:
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for table in summary["tables"]:
         rows = [("ours", "ours", table["ours"])] if table["ours"] is not None else []
-        rows += [(row["method"], "other", row) for row in table["groups"][PUBLISHED]]
+        rows += [(row["method"], "other", row) for group in (PUBLISHED, TRAINED) for row in table["groups"][group]]
         for label, kind, row in rows:
             found.setdefault((label, kind), []).append((row["parameters"], row["texts"][text]["perplexity"]))
     dense = next(point for point in summary["sweep"] if point["method"] == "dense")
@@ -75,7 +79,7 @@ def rate_curves(summary: Summary) -> dict[str, list[RateCurve]]:
     for heal in heals:
         points = [point for point in summary["sweep"] if point["heal"] == heal]
         label = "no healing" if heal == "none" else f"healed on {heal}"
-        shares = tuple(point["share"] for point in points)
+        shares = tuple(point["removed"] for point in points)
         for text in texts:
             curves[text].append(RateCurve(label, shares, tuple(point["perplexity"][text] for point in points)))
     return curves
@@ -88,13 +92,17 @@ def write_page(folder: Path, title: str, summary: Summary, figures: Sequence[tup
     page.heading("Verdicts")
     page.table(VERDICT_HEADER, verdict_cells(summary))
     page.items(verdict_lines(summary))
+    if summary["healing"]:
+        page.heading("Healing")
+        page.table(HEALED_HEADER, healed_cells(summary))
     page.note(NOTES)
     for table in summary["tables"]:
         for group, rows in table["groups"].items():
             with_ours = table["ours"] is not None and group == PUBLISHED
             shown = [table["ours"], *rows] if with_ours else rows
-            page.heading(f"{table['share']:.0%} of the FFN neurons removed: {group}")
+            page.heading(f"{cut_label(table)} of the FFN neurons removed: {group}")
             page.table(
                 table_header(summary), [table_cells(row, summary) for row in shown], ours=(0,) if with_ours else ()
             )
+    page.items(missing_lines(summary, ""))
     page.write(folder / "index.html")

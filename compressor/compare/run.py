@@ -1,27 +1,31 @@
-"""Running a comparison: finished cells are kept, a failing cell is recorded and stops no other."""
+"""Running a comparison: finished cells are kept; a cell that fails or cannot be had is recorded and stops no other."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from compressor.compare.bench import Bench, open_bench
-from compressor.compare.cell import Cell, Measured, dense_cell, read_measured, write_failure, write_measured
+from compressor.compare.bench import Bench, heal_table, open_bench
+from compressor.compare.cell import FORMAT, Cell, Measured, Missing, dense_cell, read_all, write_measured, write_missing
 from compressor.compare.grid import Plan, wanted_cells
 from compressor.compare.measure import measure_cell
 from compressor.compare.summary import Scores, columns_of
-from compressor.errors import RunError
-from compressor.job import Job
+from compressor.errors import BudgetError, FamilyError, MemoryShortError, RunError
+from compressor.heal.rows import source_name
+from compressor.job import Job, model_files
 from compressor.manifest import locked, versions, write_json
 from compressor.report.tables import read_manifest
 from compressor.stages.contract import text_digest
 from compressor.storage import disk_errors
+from compressor.text import CORPORA
 from models.disk import hash_file
 from models.errors import StorageError
 
 Measure = Callable[[Bench, Cell, Path], Measured]
+CANNOT_BE_HAD = (BudgetError, FamilyError, MemoryShortError)
+"""What a method says that is not built for the family, cannot meet the share, or does not fit into this machine."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,12 @@ class Comparison:
     """What a run of the command left."""
 
     bench: Bench
+    plan: Plan
+    """All that was ever asked for in this folder: what the tables show."""
     finished: dict[Cell, Measured]
+    """Every finished cell of the folder, those of earlier and wider plans too."""
     failed: dict[Cell, str]
+    left_out: dict[Cell, str]
 
     @property
     def scores(self) -> Scores:
@@ -39,14 +47,16 @@ class Comparison:
 
 
 def run_comparison(job: Job, plan: Plan, documents: int, measure: Measure = measure_cell) -> Comparison:
-    """Measure every cell that is not finished. Raises BedsideError where no cell can be measured at all."""
+    """Measure every cell of `plan` that is not finished. Raises BedsideError where no cell can be measured at all."""
     with locked(job.out), disk_errors(job.out), torch.inference_mode():
-        _claim(job, documents)
+        everything = _claim(job, plan, documents)
         bench = open_bench(job, documents)
-        comparison = Comparison(bench, {}, {})
+        finished = {measured.cell: measured for measured in read_all(job.out / "cells")}
+        comparison = Comparison(bench, everything, finished, {}, {})
         while True:
-            wanted = wanted_cells(plan, comparison.finished, comparison.failed, _rise(comparison))
-            missing = [cell for cell in wanted if cell not in comparison.finished and cell not in comparison.failed]
+            without = {**comparison.failed, **comparison.left_out}
+            wanted = wanted_cells(plan, finished, without, _rise(comparison))
+            missing = [cell for cell in wanted if cell not in finished and cell not in without]
             if not missing:
                 return comparison
             _run_cells(comparison, missing, measure)
@@ -58,61 +68,97 @@ def _rise(comparison: Comparison) -> Callable[[Cell], float]:
 
 def _run_cells(comparison: Comparison, cells: list[Cell], measure: Measure) -> None:
     job = comparison.bench.job
-    folder = job.out / "cells"
     advance = job.reporter.step("cells", len(cells))
     for number, cell in enumerate(cells, start=1):
-        measured = read_measured(folder, cell)
-        if measured is None:
-            measured = _try_cell(comparison, cell, measure)
-            if measured is not None:
-                job.reporter.say(f"{number}/{len(cells)} {cell.name}: {measured.wall_s:.0f} s")
+        measured = _try_cell(comparison, cell, measure)
         if measured is not None:
             comparison.finished[cell] = measured
+            job.reporter.say(f"{number}/{len(cells)} {cell.name}: {measured.wall_s:.0f} s")
         advance()
 
 
 def _try_cell(comparison: Comparison, cell: Cell, measure: Measure) -> Measured | None:
     job = comparison.bench.job
-    folder = job.out / "cells"
     try:
         measured = measure(comparison.bench, cell, job.out / "work" / cell.name)
     except StorageError:
         raise
+    except CANNOT_BE_HAD as error:
+        if cell == dense_cell():
+            raise
+        _give_up(comparison, cell, "left_out", str(error))
+        return None
     except Exception as error:
         if cell == dense_cell():
             raise
-        message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        comparison.failed[cell] = message
-        job.reporter.say(f"{cell.name}: failed ({message})")
-        write_failure(folder, cell, message)
+        _give_up(comparison, cell, "failed", f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
         return None
-    write_measured(folder, measured)
+    write_measured(job.out / "cells", measured)
     return measured
 
 
-def _claim(job: Job, documents: int) -> None:
-    """A folder belongs to one model, one recipe and one set of documents. Raises RunError."""
-    recipe = job.recipe
-    wanted: dict[str, Any] = {
-        "comparison": {
-            "model": {path.name: hash_file(path) for path in job.checkpoint.weight_files()},
-            "recipe": recipe.model_dump(mode="json", exclude={"budget", "quantize", "export", "saliency"}),
-            "documents": documents,
-            "text": {
-                **{f"{text} train": text_digest(job, text, "train") for text in recipe.calibrate.text},
-                **{f"{text} valid": text_digest(job, text, "valid") for text in recipe.evaluate.text},
-            },
-        },
-        "model": {"name": job.name},
-        "versions": versions(),
-    }
+def _give_up(comparison: Comparison, cell: Cell, kind: Missing, message: str) -> None:
+    """Record why; said once where the same holds for other shares and seeds of the criterion."""
+    job = comparison.bench.job
+    known = comparison.failed if kind == "failed" else comparison.left_out
+    if not any(other.criterion == cell.criterion and known[other] == message for other in known):
+        job.reporter.say(f"{cell.method.label}: {kind.replace('_', ' ')} ({message})")
+    known[cell] = message
+    write_missing(job.out / "cells", cell, kind, message)
+
+
+def _claim(job: Job, plan: Plan, documents: int) -> Plan:
+    """A folder belongs to one model, one recipe, one set of documents and texts. Raises RunError.
+
+    Returns the plan with those of earlier runs.
+    """
+    wanted = fingerprint(job, plan, documents)
+    content: dict[str, Any] = {"model": {"name": job.name}, "versions": versions()}
     if (job.out / "manifest.json").is_file():
-        faults = differing(read_manifest(job.out).get("comparison", {}), wanted["comparison"])
+        manifest = read_manifest(job.out)
+        if "comparison" not in manifest:
+            raise RunError(f"{job.out} holds a run of bedside compress; choose another --out")
+        earlier = manifest["comparison"]
+        faults = differing(earlier, wanted)
         if faults:
             raise RunError(f"{job.out} holds a comparison with another {', '.join(faults)}; choose another --out")
-    write_json(job.out / "manifest.json", wanted)
+        wanted = {**wanted, "text": {**earlier["text"], **wanted["text"]}}
+        plan = plan.joined(_read_plan(manifest["plan"]))
+    write_json(job.out / "manifest.json", {**content, "comparison": wanted, "plan": asdict(plan)})
+    return plan
+
+
+def fingerprint(job: Job, plan: Plan, documents: int) -> dict[str, Any]:
+    """All that decides what a cell of some name gives: code, model, device, recipe, documents, and each text by its digest."""
+    recipe = job.recipe
+    return {
+        "format": FORMAT,
+        "model": {path.name: hash_file(path) for path in model_files(job.checkpoint)},
+        "device": job.group.device.type,
+        "recipe": recipe.model_dump(mode="json", exclude={"budget", "quantize", "export", "saliency"}),
+        "documents": documents,
+        "text": {f"{text} {part}": text_digest(job, text, part) for text, part in _texts(job, plan)},
+    }
+
+
+def _texts(job: Job, plan: Plan) -> list[tuple[str, Any]]:
+    """Every text that any cell of the plan reads: to calibrate on, to heal on, grounded rows, and to be measured on."""
+    recipe = job.recipe
+    train = [*recipe.calibrate.text, *(text for text in recipe.evaluate.text if text in {*CORPORA, "starter"})]
+    heals = [heal_table(recipe, data) for data in plan.heals]
+    train += [source_name(heal) for heal in heals]
+    if recipe.calibrate.grounded_share or any(heal.grounded_share for heal in heals):
+        train.append("starter")
+    return [*((text, "train") for text in dict.fromkeys(train)), *((text, "valid") for text in recipe.evaluate.text)]
+
+
+def _read_plan(content: Mapping[str, Any]) -> Plan:
+    return Plan(tuple(content["shares"]), tuple(content["seeds"]), tuple(content["heals"]), content["sweep"])
 
 
 def differing(earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Names of the settings that are not the same."""
-    return sorted(name for name in wanted if earlier.get(name) != wanted[name])
+    """Names of the settings that are not the same; of the texts only those count that both have read."""
+    names = {name for name in wanted if name != "text" and earlier.get(name) != wanted[name]}
+    known = earlier.get("text", {})
+    texts = {f"text ({name})" for name, digest in wanted["text"].items() if known.get(name, digest) != digest}
+    return sorted(names | texts)

@@ -71,6 +71,16 @@ class Scores:
         nats, tokens = self._nats(cell, column)
         return exp(float(nats.sum() / tokens.sum()))
 
+    def removed(self, share: float) -> float:
+        """The share of the FFN neurons that is gone where `share` was asked for: widths come in blocks."""
+        dense = sum(self.finished[dense_cell()].widths)
+        # SliceGPT's cells keep all neurons and prune the hidden size.
+        pruned = (
+            found for cell, found in self.finished.items() if cell.share == share and cell.criterion != "slicegpt"
+        )
+        widths = next((found.widths for found in pruned), None)
+        return share if widths is None else 1 - sum(widths) / dense
+
     def _documents(self, column: str) -> Documents:
         return Documents(*self._nats(dense_cell(), column))
 
@@ -102,6 +112,7 @@ def table_row(scores: Scores, method: Method, share: float) -> dict[str, Any] | 
     return {
         "method": method.label,
         "share": share,
+        "removed": scores.removed(share),
         "seeds": seeds,
         "parameters": round(float(np.mean([measured.parameters for measured in cells]))),
         "tuning_loss": float(np.mean([measured.tuning_loss for measured in cells])),
@@ -115,6 +126,9 @@ class Verdict:
     """Ours against another method at one rate on one text, over the seeds that both have."""
 
     share: float
+    """As it was asked for."""
+    removed: float
+    """As it is."""
     column: str
     ours: str
     other: str
@@ -142,6 +156,7 @@ def compare_methods(
     own, theirs = (scores.draws(method, share, column, seeds) for method in (ours, other))
     return Verdict(
         share,
+        scores.removed(share),
         column,
         ours.label,
         other.label,
@@ -177,31 +192,66 @@ def verdicts(scores: Scores, ours: Method, published: Sequence[Method], tyr: Met
 
 
 @dataclass(frozen=True)
-class Healed:
-    """Our healed model against the dense model healed with the same data and steps, at one rate on one text."""
+class Standing:
+    """Whether ours has the lowest loss rise on one text at one rate, over the seeds of each pair."""
 
     share: float
+    removed: float
+    column: str
+    below_baselines: bool
+    """Below every published method and Týr's recipe, none of which trains weights."""
+    below_training: bool | None
+    """Below ATP too, which trains weights; None where it is not finished."""
+
+
+def standing(
+    scores: Scores, ours: Method, baselines: Sequence[Method], training: Method, *, share: float, column: str
+) -> Standing | None:
+    """None where no baseline is finished."""
+    pairs = [
+        compare_methods(scores, ours, other, share=share, column=column, goal=None) for other in (*baselines, training)
+    ]
+    below = [None if pair is None else pair.difference.value < 0 for pair in pairs]
+    found = [value for value in below[:-1] if value is not None]
+    return Standing(share, scores.removed(share), column, all(found), below[-1]) if found else None
+
+
+@dataclass(frozen=True)
+class Healed:
+    """A healed model against the dense model healed with the same data and steps, at one rate on one text."""
+
+    share: float
+    removed: float
     column: str
     heal: str
+    method: str
+    """The method that was healed."""
+    is_ours: bool
     ratio: float
     """Perplexity over that of the healed dense model."""
-    recovered: float
-    """Share of the loss rise that healing took away: 1 − (rise over healed dense) / (rise without healing)."""
+    recovered: float | None
+    """Share of the loss rise that healing took away: 1 − (rise over healed dense) / (rise without healing); None where there
+    was no rise."""
     goal: float | None
-    met: bool | None
+    """The most that `ratio` may be for ours."""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the ratio is within the goal."""
+        return None if self.goal is None else self.ratio <= self.goal
 
 
-def healings(scores: Scores, ours: Method, share: float, seed: int, data: str) -> list[Healed]:
+def healings(scores: Scores, method: Method, share: float, seed: int, data: str, *, is_ours: bool) -> list[Healed]:
     """Every text's `Healed`; none where one of the cells is not finished."""
-    plain, healed = ours.at(share, seed), replace(ours, heal=data).at(share, seed)
+    plain, healed = method.at(share, seed), replace(method, heal=data).at(share, seed)
     dense = dense_cell(data)
     if any(cell not in scores.finished for cell in (plain, healed, dense)):
         return []
+    goal = HEALED_GOALS.get(share) if is_ours else None
     found = []
     for column in scores.columns:
-        left = scores.rise(healed, column) - scores.rise(dense, column)
-        goal = HEALED_GOALS.get(share)
-        ratio_here = exp(left)
-        met = None if goal is None else ratio_here <= goal
-        found.append(Healed(share, column, data, ratio_here, 1 - left / scores.rise(plain, column), goal, met))
+        left, rise = scores.rise(healed, column) - scores.rise(dense, column), scores.rise(plain, column)
+        recovered = 1 - left / rise if rise > 0 else None
+        removed = scores.removed(share)
+        found.append(Healed(share, removed, column, data, method.label, is_ours, exp(left), recovered, goal))
     return found

@@ -1,17 +1,15 @@
-"""The tables of a comparison: for the terminal, for people (Markdown) and for programs (CSV, JSON)."""
+"""The tables of a comparison: for people (Markdown) and for programs (CSV, JSON)."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from compressor.compare.bootstrap import CONFIDENCE, DRAWS, Estimate
+from compressor.compare.bootstrap import CONFIDENCE, DRAWS
+from compressor.compare.cell import FORMAT, dense_cell, read_missing
 from compressor.compare.grid import (
+    ATP,
     OBS_ROUNDS,
     TYR,
     Plan,
@@ -26,52 +24,52 @@ from compressor.compare.grid import (
     sweep_method,
 )
 from compressor.compare.run import Comparison
-from compressor.compare.summary import Healed, Scores, Verdict, healings, table_row, verdicts
+from compressor.compare.summary import Healed, Scores, Standing, Verdict, healings, standing, table_row, verdicts
 from compressor.report.tables import markdown_table
 
 PUBLISHED, REFITTED = "published, native form", "the same reconstruction"
+TRAINED = "published, trains weights too"
 CANDIDATES, LEARNED, ABLATION = "forms of ours", "masks learned by back-propagation", "ablation"
 NOTES = f"""\
 Δ = ln PPL − ln PPL of the dense model, both over the same documents' tokens, mean over seeds; in brackets the
 {CONFIDENCE:.0%} interval of a paired bootstrap over documents ({DRAWS} draws). "unseen" and "seen": documents that share no run
 of 13 words with the training part, and those that do. Tuning loss is the only number that a choice was made on: "ours"
 is the form of our pipeline with the lowest. `saliency` alone is the paper's criterion; `obs {OBS_ROUNDS} rounds + own` is
-Týr's recipe without its evolutionary search; `slicegpt` has the same total parameters, its rotations counted; `atp` trains
-weights too."""
+Týr's recipe without its evolutionary search; `wanda sequential` is scored on pruned inputs, `taylor llm-pruner` leaves the first
+and last layers whole, both as published; `slicegpt` has the same total parameters, its rotations counted; `atp` trains weights
+too and stands apart. Shares are those that are gone: widths come in blocks, and all methods keep the same number of neurons."""
 
 
-def summarise(comparison: Comparison, plan: Plan) -> dict[str, Any]:
-    """Everything that the tables and figures show, as plain values."""
-    scores = comparison.scores
+def summarise(comparison: Comparison) -> dict[str, Any]:
+    """Everything that the tables and figures show, as plain values: all finished cells of the folder."""
+    scores, plan = comparison.scores, comparison.plan
     text = next(iter(scores.columns))
     judged = judged_share(plan, comparison.finished, lambda cell: scores.rise(cell, text))
     shares = sorted({*plan.shares, *([judged] if judged is not None else [])})
+    cells = comparison.bench.job.out / "cells"
     return {
+        "format": FORMAT,
+        "column_order": list(scores.columns),
         "columns": {name: len(column.documents) for name, column in scores.columns.items()},
-        "dense": _dense(scores),
+        "dense": {column: scores.perplexity(dense_cell(), column) for column in scores.columns},
         "tables": [_section(scores, plan, share) for share in shares],
-        "verdicts": [_plain(verdict) for share in shares for verdict in _verdicts(comparison, plan, share)],
+        "verdicts": [_plain(verdict) for share in shares for verdict in _verdicts(scores, plan, share)],
+        "standings": [asdict(found) for share in shares for found in _standings(scores, plan, share)],
         "healing": [
-            asdict(healed)
-            for data in plan.heals
-            for share in shares
-            for healed in _healed(comparison, plan, share, data)
+            _plain(item) for data in plan.heals for share in shares for item in _healed(scores, plan, share, data)
         ],
-        "judged_share": judged,
-        "sweep": _sweep(comparison, plan),
-        "failed": {cell.name: message for cell, message in comparison.failed.items()},
+        "judged": None if judged is None else scores.removed(judged),
+        "sweep": _sweep(comparison),
+        "failed": read_missing(cells, "failed"),
+        "left_out": read_missing(cells, "left_out"),
     }
-
-
-def _dense(scores: Scores) -> dict[str, float]:
-    cell = next(cell for cell in scores.finished if cell.criterion == "dense" and cell.heal == "none")
-    return {column: scores.perplexity(cell, column) for column in scores.columns}
 
 
 def _section(scores: Scores, plan: Plan, share: float) -> dict[str, Any]:
     ours = choose_ours(scores.finished, share, plan.seeds[0])
     groups = {
         PUBLISHED: [*published(), TYR],
+        TRAINED: [ATP],
         LEARNED: learned(),
         CANDIDATES: candidates(),
         REFITTED: same_reconstruction(),
@@ -82,6 +80,7 @@ def _section(scores: Scores, plan: Plan, share: float) -> dict[str, Any]:
     first = next(iter(scores.columns))
     return {
         "share": share,
+        "removed": scores.removed(share),
         "ours": None if ours is None else table_row(scores, ours, share),
         "groups": {
             name: sorted(
@@ -92,38 +91,62 @@ def _section(scores: Scores, plan: Plan, share: float) -> dict[str, Any]:
     }
 
 
-def _verdicts(comparison: Comparison, plan: Plan, share: float) -> list[Verdict]:
-    ours = choose_ours(comparison.finished, share, plan.seeds[0])
-    return [] if ours is None else verdicts(comparison.scores, ours, published(), TYR, share)
+def _verdicts(scores: Scores, plan: Plan, share: float) -> list[Verdict]:
+    ours = choose_ours(scores.finished, share, plan.seeds[0])
+    return [] if ours is None else verdicts(scores, ours, published(), TYR, share)
 
 
-def _healed(comparison: Comparison, plan: Plan, share: float, data: str) -> list[Healed]:
-    ours = choose_ours(comparison.finished, share, plan.seeds[0])
-    return [] if ours is None else healings(comparison.scores, ours, share, plan.seeds[0], data)
+def _standings(scores: Scores, plan: Plan, share: float) -> list[Standing]:
+    ours = choose_ours(scores.finished, share, plan.seeds[0])
+    if ours is None:
+        return []
+    each = (standing(scores, ours, [*published(), TYR], ATP, share=share, column=name) for name in scores.columns)
+    return [found for found in each if found is not None]
 
 
-def _plain(verdict: Verdict) -> dict[str, Any]:
-    return {**asdict(verdict), "met": verdict.met}
+def _healed(scores: Scores, plan: Plan, share: float, data: str) -> list[Healed]:
+    """Of every method that is healed, ours first."""
+    seed = plan.seeds[0]
+    ours = choose_ours(scores.finished, share, seed)
+    methods = [replace(method, heal="none") for method in heal_methods(scores.finished, share, seed, data)]
+    methods.sort(key=lambda method: method != ours)
+    return [item for method in methods for item in healings(scores, method, share, seed, data, is_ours=method == ours)]
 
 
-def _sweep(comparison: Comparison, plan: Plan) -> list[dict[str, Any]]:
+def _plain(item: Verdict | Healed) -> dict[str, Any]:
+    return {**asdict(item), "met": item.met}
+
+
+def _sweep(comparison: Comparison) -> list[dict[str, Any]]:
     """Points of figures 3 and 4: rate, perplexity and parameters of the method that was swept."""
+    plan, scores = comparison.plan, comparison.scores
     method = sweep_method(plan, comparison.finished)
     cells = [
         cell for cell in comparison.finished if cell.criterion == "dense" or replace(cell.method, heal="none") == method
     ]
-    scores = comparison.scores
     return [
         {
             "method": cell.method.label,
             "heal": cell.heal,
             "share": cell.share,
+            "removed": scores.removed(cell.share),
             "parameters": comparison.finished[cell].parameters,
             "perplexity": {column: scores.perplexity(cell, column) for column in scores.columns},
         }
         for cell in sorted(cells, key=lambda cell: (cell.heal, cell.share))
         if cell.seed == plan.seeds[0] or cell.criterion == "dense"
     ]
+
+
+def percent(share: float) -> str:
+    """A share with no more digits than it has, two at most: 50%, 68.75%."""
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def cut_label(table: Mapping[str, Any]) -> str:
+    """The share that is gone, and the one that was asked for where widths in blocks cannot meet it."""
+    removed, asked = percent(table["removed"]), percent(table["share"])
+    return removed if removed == asked else f"{removed} ({asked} asked)"
 
 
 def to_markdown(summary: Mapping[str, Any], title: str) -> str:
@@ -133,15 +156,17 @@ def to_markdown(summary: Mapping[str, Any], title: str) -> str:
     lines += ["Dense: " + ", ".join(f"{name} {value:.2f}" for name, value in summary["dense"].items()), ""]
     lines += ["Documents: " + ", ".join(f"{name} {count}" for name, count in columns.items()), ""]
     lines += ["## Verdicts", "", *markdown_table(VERDICT_HEADER, verdict_cells(summary)), ""]
+    if summary["healing"]:
+        lines += ["## Healing", "", *markdown_table(HEALED_HEADER, healed_cells(summary)), ""]
     lines += [*(f"* {line}" for line in verdict_lines(summary)), ""]
     for table in summary["tables"]:
         ours = table["ours"]
         for group, rows in table["groups"].items():
             shown = [ours, *rows] if ours is not None and group == PUBLISHED else rows
             body = [_marked(table_cells(row, summary), row is ours) for row in shown]
-            lines += [f"## {table['share']:.0%} of the FFN neurons removed: {group}", ""]
+            lines += [f"## {cut_label(table)} of the FFN neurons removed: {group}", ""]
             lines += [*markdown_table(table_header(summary), body), ""]
-    lines += [f"* failed: {name} ({message})" for name, message in summary["failed"].items()]
+    lines += missing_lines(summary, "* ")
     return "\n".join([*lines, ""])
 
 
@@ -179,7 +204,7 @@ def verdict_cells(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """One row for each verdict in the order of VERDICT_HEADER; no ratio where the other's Δ is not clearly above zero."""
     return [
         (
-            f"{item['share']:.0%}",
+            cut_label(item),
             item["column"],
             item["other"],
             *(_interval(item[name]) for name in ("rise", "other_rise", "difference")),
@@ -194,25 +219,62 @@ def verdict_cells(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
 _MET = {True: "met", False: "NOT met", None: "–"}
 
 
-def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
-    """One line for each text's healing, and where the verdict is given if 50% costs too little to judge."""
-    lines = []
-    for item in summary["healing"]:
-        goal = "" if item["goal"] is None else f" (goal ≤ {item['goal']}: {_MET[item['met']]})"
-        lines.append(
-            f"{item['share']:.0%}, {item['column']}, healed on {item['heal']}: ours has {item['ratio']:.2f} times the perplexity "
-            f"of dense healed alike{goal}; {item['recovered']:.0%} of the loss rise is recovered"
+HEALED_HEADER = ("cut", "text", "healed on", "method", "PPL / dense healed alike", "Δ recovered", "goal", "")
+
+
+def healed_cells(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each healed method and text in the order of HEALED_HEADER, ours first."""
+    return [
+        (
+            cut_label(item),
+            item["column"],
+            item["heal"],
+            f"ours: {item['method']}" if item["is_ours"] else item["method"],
+            f"{item['ratio']:.2f}",
+            "–" if item["recovered"] is None else f"{item['recovered']:.0%}",
+            "–" if item["goal"] is None else f"≤ {item['goal']}",
+            _MET[item["met"]],
         )
-    if summary["judged_share"] is not None:
-        lines.append(f"50% costs less than 0.1: judged at {summary['judged_share']:.0%}, where ours costs 0.3 or more")
+        for item in summary["healing"]
+    ]
+
+
+def verdict_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Where ours stands among the baselines on each text, and where the verdict is given if 50% costs too little to judge."""
+    lines = [f"{cut_label(item)}, {item['column']}: {standing_text(item)}" for item in summary["standings"]]
+    if summary["judged"] is not None:
+        lines.append(f"50% costs less than 0.1: judged at {percent(summary['judged'])}, where ours costs 0.3 or more")
     return lines
+
+
+def standing_text(item: Mapping[str, Any]) -> str:
+    """Below every baseline or not, without ATP and with it."""
+    training = {True: "below ATP, which trains weights", False: "NOT below ATP, which trains weights", None: "no ATP"}
+    below = "below every baseline" if item["below_baselines"] else "NOT below every baseline"
+    return f"ours is {below}; {training[item['below_training']]}"
+
+
+def missing_lines(summary: Mapping[str, Any], mark: str) -> list[str]:
+    """One line for each cell without numbers, with its reason."""
+    kinds = (("left out", summary["left_out"]), ("failed", summary["failed"]))
+    return [f"{mark}{kind}: {name} ({message})" for kind, found in kinds for name, message in found.items()]
 
 
 def to_csv(summary: Mapping[str, Any]) -> str:
     """compare.csv: one line for each method, rate and text."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    fields = ("share", "group", "method", "text", "seeds", "parameters", "tuning_loss", "perplexity")
+    fields = (
+        "share_asked",
+        "share_removed",
+        "group",
+        "method",
+        "text",
+        "seeds",
+        "parameters",
+        "tuning_loss",
+        "perplexity",
+    )
     writer.writerow((*fields, "rise", "rise_low", "rise_high", "rise_by_seed"))
     for table in summary["tables"]:
         for group, rows in table["groups"].items():
@@ -221,6 +283,7 @@ def to_csv(summary: Mapping[str, Any]) -> str:
                     writer.writerow(
                         (
                             table["share"],
+                            f"{table['removed']:.6f}",
                             group,
                             row["method"],
                             text,
@@ -233,40 +296,3 @@ def to_csv(summary: Mapping[str, Any]) -> str:
                         )
                     )
     return stream.getvalue()
-
-
-def print_summary(summary: Mapping[str, Any], console: Console) -> None:
-    """The tables of published baselines and the verdicts on the terminal; they fit 80 columns."""
-    columns = [name for name in summary["columns"] if " " not in name]
-    for table in summary["tables"]:
-        ours = table["ours"]
-        shown = Table(
-            title=f"{table['share']:.0%} of FFN neurons removed, loss rise",
-            box=box.SIMPLE,
-            padding=(0, 1),
-            pad_edge=False,
-        )
-        shown.add_column("method", no_wrap=True, max_width=30)
-        for name in columns:
-            shown.add_column(name, justify="right", no_wrap=True)
-        for row in [*([ours] if ours is not None else []), *table["groups"][PUBLISHED]]:
-            label = "ours" if row is ours else row["method"]
-            shown.add_row(label, *(f"{row['texts'][name]['rise']['value']:.3f}" for name in columns))
-        console.print(shown)
-        if ours is not None:
-            console.print(f"ours: {ours['method']}", highlight=False, markup=False)
-    for line in short_verdicts(summary):
-        console.print(line, highlight=False, markup=False)
-
-
-def short_verdicts(summary: Mapping[str, Any]) -> Sequence[str]:
-    """One line of at most 80 columns for each goal."""
-    lines = []
-    for item in summary["verdicts"]:
-        if item["goal"] is not None and " " not in item["column"]:
-            value = Estimate(**item["ratio"]) if item["ratio"] is not None else None
-            shown = "–" if value is None else f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
-            met = {True: "met", False: "NOT met", None: "open"}[item["met"]]
-            name = f"{item['share']:.0%} {item['column']}, Δ over {item['other']}"
-            lines.append(f"{name:<50.50} {shown:<18} ≤ {item['goal']} {met}")
-    return lines

@@ -3,9 +3,9 @@
 Also how each published baseline spreads a budget over the layers by itself (`native_method`, `llm_pruner_widths`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -16,7 +16,7 @@ from compressor.criteria.flap import flap
 from compressor.criteria.jacobian import jacobian
 from compressor.criteria.layer import LayerInputs
 from compressor.criteria.magnitude import magnitude_all, magnitude_down
-from compressor.criteria.saliency import saliency
+from compressor.criteria.saliency import percentile_ranks, saliency, saliency_ranks
 from compressor.criteria.taylor import taylor
 from compressor.criteria.wanda import wanda
 from compressor.errors import BudgetError
@@ -76,13 +76,35 @@ def count_steps(criterion: str, inputs: ScoringInputs) -> int:
     return len(inputs.rows) if criterion == "taylor" else len(inputs.statistics.layers)
 
 
-def native_method(criterion: str) -> Literal["uniform", "global"]:
-    """The mask method that a baseline's authors use: FLAP's threshold is global, all others take a share per layer."""
-    return "global" if criterion == "flap" else "uniform"
+def starting_ranks(
+    criterion: str, scores: Sequence[torch.Tensor], statistics: Statistics, model: ModelView
+) -> torch.Tensor:
+    """What mask `learned` starts from, ranks in [0, 1], (layers, scores, ffn): the paper's two, else the one score's."""
+    if criterion != "saliency":
+        return torch.stack([percentile_ranks(layer)[None] for layer in scores])
+    family, source = model.family, model.source
+    return torch.stack(
+        [
+            saliency_ranks(LayerInputs(sums, statistics.tokens, source, family.layer_names(layer)))
+            for layer, sums in enumerate(statistics.layers)
+        ]
+    )
+
+
+_NATIVE = {"flap": "global", "wanda": "sequential", "taylor": "llm-pruner"}
+
+
+def native_method(criterion: str) -> str:
+    """How a baseline's authors spread a budget: a share per layer (`uniform`), unless it is one of these.
+
+    FLAP's threshold is `global`; Wanda-sp scores each layer on what the pruned layers before it give (`sequential`); LLM-Pruner
+    leaves the first and last layers whole (`llm-pruner`).
+    """
+    return _NATIVE.get(criterion, "uniform")
 
 
 def llm_pruner_widths(layers: int, ffn: int, kept_total: int, multiple: int) -> list[int]:
-    """LLM-Pruner's default allocation: first and last layers whole, the others one width; an ablation of `taylor`.
+    """LLM-Pruner's default allocation: first and last layers whole, the others one width.
 
     Its code leaves the first 4 and the last 2 of 32 layers alone; other depths in proportion, one layer at least. Widths
     are multiples of `multiple`; blocks that do not divide evenly go to the earlier layers. Raises BudgetError where the

@@ -3,12 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from compressor.calibrate import Statistics, load_statistics
 from compressor.criteria.flap import mean_activations
-from compressor.criteria.layer import LayerInputs
-from compressor.criteria.saliency import percentile_ranks, saliency_ranks
+from compressor.criteria.score import starting_ranks
 from compressor.errors import RecipeError
 from compressor.job import Job
 from compressor.layers import stream_loss
@@ -90,7 +87,7 @@ def _open_inputs(job: Job, folder: Path) -> MaskInputs:
     return MaskInputs(
         trials=_open_trials(job, rows),
         scores=ordered,
-        evidence=lambda: _evidence(job, ordered),
+        evidence=lambda: starting_ranks(recipe.saliency.criterion, ordered, _statistics(job), job.dense()),
         rows=(rows.calibrate, rows.tuning),
         config=job.checkpoint.config,
         cost=model_cost(job),
@@ -116,17 +113,3 @@ def _open_trials(job: Job, rows: TokenRows) -> Trials:
 
 def _statistics(job: Job) -> Statistics:
     return load_statistics(job.stage_folder(CALIBRATE) / "stats.safetensors", job.shape.layers)
-
-
-def _evidence(job: Job, scores: list[torch.Tensor]) -> torch.Tensor:
-    """What `learned` starts from, ranks (layers, scores, ffn): the two of the paper's saliency, else the one score's."""
-    if job.recipe.saliency.criterion != "saliency":
-        return torch.stack([percentile_ranks(layer)[None] for layer in scores])
-    statistics = _statistics(job)
-    family, source = job.family, job.checkpoint
-    return torch.stack(
-        [
-            saliency_ranks(LayerInputs(sums, statistics.tokens, source, family.layer_names(layer)))
-            for layer, sums in enumerate(statistics.layers)
-        ]
-    )

@@ -6,11 +6,14 @@ import pytest
 
 from compressor.compare.cell import Cell, Measured, Method, dense_cell
 from compressor.compare.grid import (
+    ATP,
     SWEEP,
     TYR,
     Plan,
+    ablations,
     candidates,
     choose_ours,
+    heal_methods,
     judged_share,
     published,
     unhealed,
@@ -53,7 +56,7 @@ def test_the_first_wave_needs_no_result_and_the_main_share_has_every_method() ->
     first = wanted_cells(PLAN, {}, (), lambda cell: 0.0)
     assert first[0] == dense_cell()
     assert {cell.method for cell in first if cell.share == 0.5} == set(unhealed(PLAN, 0.5))
-    assert set(unhealed(PLAN, 0.3)) == {*published(), TYR, *candidates()}
+    assert set(unhealed(PLAN, 0.3)) == {*published(), TYR, ATP, *candidates()}
     assert {cell.seed for cell in first} == {0}
     assert len(set(first)) == len(first)
 
@@ -91,3 +94,30 @@ def test_healing_takes_the_dense_model_every_baseline_and_ours() -> None:
     assert {cell.criterion for cell in healed} == {"dense", best.criterion, *(m.criterion for m in published())} - {
         "slicegpt"
     } | {"obs"}
+
+
+def test_published_forms_have_their_authors_allocations_and_atp_stands_apart() -> None:
+    found = published()
+    assert Method("wanda", "sequential") in found
+    assert {method.allocation for method in found if method.criterion == "taylor"} == {"llm-pruner", "uniform"}
+    assert ATP not in found
+    assert Method("wanda", "uniform", "dense") in ablations()["mask"]
+    for share in PLAN.shares:
+        assert ATP in unhealed(PLAN, share)
+
+
+def test_healing_after_the_wider_plan_wants_healed_cells_only() -> None:
+    """What the make targets compare and compare-heal ask for, one after the other in one folder."""
+    best = candidates()[0]
+    wide = Plan((0.3, 0.5, 0.67), (0, 1, 2))
+    finished = finish(wide, lambda cell: cell.share, favour(best))
+    healing = Plan((0.5, 0.67), (0, 1, 2), ("medquad", "meadow"), sweep=False)
+    wanted = wanted_cells(healing, finished, (), lambda cell: cell.share)
+    added = [cell for cell in wanted if cell not in finished]
+    assert {cell.heal for cell in added} == {"medquad", "meadow"}
+    assert {cell.seed for cell in added} == {0}
+    methods = len(heal_methods(finished, 0.5, 0, "medquad"))
+    assert len(added) == 2 * (1 + 2 * methods)
+    both = healing.joined(wide)
+    assert both == Plan((0.3, 0.5, 0.67), (0, 1, 2), ("medquad", "meadow"), sweep=True)
+    assert wide.joined(healing) == both

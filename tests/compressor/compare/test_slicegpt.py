@@ -8,10 +8,10 @@ from transformers import LlamaForCausalLM
 
 from compressor.checkpoint import Checkpoint
 from compressor.compare.slicegpt import count_parameters, slice_model, slice_width, sliced_logits, sliced_losses
-from compressor.errors import BudgetError
+from compressor.errors import BudgetError, MemoryShortError
 from compressor.families import find_family
-from compressor.layers import ModelView, mean_loss, stream_loss
-from compressor.rows import make_batches
+from compressor.layers import ModelView, load_layer, mean_loss, stream_loss
+from compressor.rows import Batch, make_batches
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,37 @@ def test_losses_are_those_of_the_stream_and_padding_counts_in_none(view: ModelVi
 def test_parameters_are_what_is_stored(view: ModelView, width: int) -> None:
     sliced = slice_model(view, make_batches(rows(3)), width)
     assert sliced.parameters == count_parameters(view.shape, width)
-    # By hand: two layers of 64 wide (q and o), 32 wide (k and v), three matrices of 128 neurons, two residual matrices.
-    assert sliced.parameters == 2 * 512 * width + 2 * (width * (64 + 32 + 32 + 64 + 3 * 128) + 2 * width * width)
+    # By hand: two layers of 64 wide (q and o), 32 wide (k and v), three matrices of 128 neurons, two residual matrices; the
+    # last layer's down and residual and the head keep all 64.
+    attention, gate_and_up = width * (64 + 32 + 32 + 64), 2 * width * 128
+    first = attention + gate_and_up + width * 128 + 2 * width * width
+    last = attention + gate_and_up + 64 * 128 + width * width + width * 64
+    assert sliced.parameters == 512 * width + 512 * 64 + first + last
+
+
+@torch.inference_mode()
+def test_the_head_and_the_last_ffn_s_output_are_rotated_but_whole(view: ModelView) -> None:
+    """As by default in its code: what the head reads is the last layer's stream, nothing of it left out."""
+    sliced = slice_model(view, make_batches(rows(3)), 24)
+    last = sliced.layers[-1]
+    assert sliced.head.shape == (512, 64)
+    assert last.weights.down.shape == (64, 128)
+    assert last.ffn_residual.shape == (24, 64)
+    dense = load_layer(view, view.shape.layers - 1).down
+    rotation = last.weights.down @ torch.linalg.pinv(dense)
+    torch.testing.assert_close(rotation.T @ last.weights.down, dense, atol=1e-4, rtol=1e-3)
+
+
+def test_too_little_memory_is_said_with_numbers(view: ModelView) -> None:
+    """A text of terabytes; the memory of no machine is asked for before the refusal."""
+    batch = make_batches(rows(1))[0]
+    endless = Batch(batch.ids.expand(1 << 40, -1), batch.valid.expand(1 << 40, -1))
+    with pytest.raises(MemoryShortError, match=r"slicegpt .* needs \d+\.\d GiB .* GiB is free"):
+        slice_model(view, [endless], 24)
 
 
 def test_the_width_is_the_largest_that_fits(view: ModelView) -> None:
-    for budget in (60_000, 81_234, 100_000):
+    for budget in (70_000, 81_234, 100_000):
         width = slice_width(view.shape, budget)
         assert count_parameters(view.shape, width) <= budget < count_parameters(view.shape, width + 1)
     with pytest.raises(BudgetError, match="smallest is"):

@@ -8,8 +8,9 @@ from compressor.criteria.score import CRITERIA, llm_pruner_widths, native_method
 from compressor.errors import BudgetError
 
 
-def test_only_flap_is_global_by_itself() -> None:
-    assert [name for name in CRITERIA if native_method(name) == "global"] == ["flap"]
+def test_baselines_spread_a_budget_as_their_authors_do() -> None:
+    native = {name: native_method(name) for name in CRITERIA if native_method(name) != "uniform"}
+    assert native == {"flap": "global", "wanda": "sequential", "taylor": "llm-pruner"}
 
 
 def test_a_model_of_32_layers_keeps_its_first_four_and_last_two_whole() -> None:
