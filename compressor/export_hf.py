@@ -14,7 +14,7 @@ from compressor.families.contract import Family, ModelShape
 from compressor.storage import disk_errors, save_tensors, write_text
 
 SHARD_BYTES = 2_000_000_000
-_COPIED = (
+COPIED = (
     "tokenizer*",
     "special_tokens_map.json",
     "chat_template*",
@@ -23,6 +23,7 @@ _COPIED = (
     "vocab.json",
     "merges.txt",
 )
+"""What hf/ takes over from the checkpoint as it is."""
 
 
 def ffn_widths(source: TensorSource, family: Family, shape: ModelShape) -> tuple[int, ...]:
@@ -113,7 +114,7 @@ class _WithBiases:
 
 
 def _copy_settings(dense_folder: Path, folder: Path) -> None:
-    for pattern in _COPIED:
+    for pattern in COPIED:
         for path in sorted(dense_folder.glob(pattern)):
             shutil.copyfile(path, folder / path.name)
 

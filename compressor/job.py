@@ -115,7 +115,7 @@ def open_job(
     family = find_family(checkpoint.config)
     shape = family.shape(checkpoint.config)
     checkpoint.weight_files()
-    _check_tensors(checkpoint, family, shape)
+    check_tensors(checkpoint, family, shape)
     tokenizer = ChatTokenizer(folder, plain_chat=recipe[1].export.chat_template == "plain")
     _check_start(checkpoint.config, tokenizer)
     return Job(
@@ -134,7 +134,7 @@ def open_job(
     )
 
 
-def _check_tensors(checkpoint: Checkpoint, family: Family, shape: ModelShape) -> None:
+def check_tensors(checkpoint: TensorSource, family: Family, shape: ModelShape) -> None:
     """Raises CheckpointError where a tensor that the config asks for is missing or has other sizes."""
     head = {} if shape.tied else {family.head: (shape.vocab, shape.hidden)}
     wanted: dict[str, tuple[int, ...]] = {

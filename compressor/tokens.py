@@ -163,9 +163,10 @@ def rows_by_source(recipe: Calibrate, tokenizer: ChatTokenizer, data: Path | Non
     gives what it has, at most one for TUNING_PART. Raises TextError naming the text that is too short, with the numbers;
     TemplateError.
     """
-    grounded = round(recipe.samples * recipe.grounded_share)
+    asked = asked_rows(recipe)
+    grounded = asked.pop("grounded", 0)
     parts = {"grounded": TokenRows(*_grounded_rows(recipe, tokenizer, grounded))} if grounded else {}
-    for source, wanted in share_out(recipe.samples - grounded, recipe.text).items():
+    for source, wanted in asked.items():
         documents = read_source(source, data, "train")
         calibrating, tuning = split_tuning(documents, (document.id for document in documents), source)
         rows = _plain_rows(tokenizer, calibrating, wanted, recipe)
@@ -178,6 +179,13 @@ def rows_by_source(recipe: Calibrate, tokenizer: ChatTokenizer, data: Path | Non
     if not any(part.tuning for part in parts.values()):
         raise TextError("the documents kept for tuning give no row; name more text in calibrate.text")
     return parts
+
+
+def asked_rows(recipe: Calibrate) -> dict[str, int]:
+    """Calibration rows that the recipe asks of each text, those in the run-time format under `grounded`. Raises TextError."""
+    grounded = round(recipe.samples * recipe.grounded_share)
+    asked = {"grounded": grounded} if grounded else {}
+    return {**asked, **share_out(recipe.samples - grounded, recipe.text)}
 
 
 def merge_rows(parts: Mapping[str, TokenRows]) -> TokenRows:

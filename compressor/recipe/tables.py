@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from compressor.text import CORPORA
 from models.boards import boards
 
+_NAMES = frozenset({"starter", "meadow", "none", *CORPORA})
 BUDGETS = ("ffn_share", "parameters", "bytes", "board", "retention")
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -297,7 +299,18 @@ class Recipe(_Table):
 
     @model_validator(mode="after")
     def _measures_on_other_text(self) -> "Recipe":
-        both = sorted(set(self.calibrate.text) & {text for text in self.evaluate.text if Path(text).suffix})
-        if both:
-            raise ValueError(f"evaluate.text and calibrate.text both name {both[0]}; measure on a file of its own")
+        learnt = {_file(text): ("calibrate.text", text) for text in self.calibrate.text}
+        if self.heal is not None:
+            learnt[_file(self.heal.data)] = ("heal.data", self.heal.data)
+        for text in self.evaluate.text:
+            if (path := _file(text)) is not None and path in learnt:
+                key, name = learnt[path]
+                raise ValueError(
+                    f"evaluate.text = {text!r} and {key} = {name!r} are one file; measure on a file of its own"
+                )
         return self
+
+
+def _file(source: str) -> Path | None:
+    """The file that a source is, wherever its path begins; None for a name, whose parts to learn and to measure differ."""
+    return None if source in _NAMES else Path(source).resolve()

@@ -1,5 +1,6 @@
 """Stage 01: token rows and sums per neuron."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from compressor.distributed import device_name
 from compressor.job import Job
 from compressor.rows import make_batches
 from compressor.stages.contract import CALIBRATE, Outcome, text_digest
-from compressor.tokens import TokenRows, merge_rows, rows_by_source, save_rows
+from compressor.tokens import TokenRows, asked_rows, merge_rows, rows_by_source, save_rows
 from compressor.walk import StreamCheckpoint
 
 
@@ -27,6 +28,7 @@ def run_calibrate(job: Job, folder: Path) -> Outcome:
     """Token rows and sums per neuron. Raises TextError, CheckpointError, MemoryShortError."""
     parts = rows_by_source(job.recipe.calibrate, job.tokenizer, job.data)
     rows = merge_rows(parts)
+    notes = _shortfalls(job, parts)
     state = _state(job)
     statistics = _sum(job, rows, state)
     save_statistics(folder / "stats.safetensors", statistics)
@@ -42,8 +44,22 @@ def run_calibrate(job: Job, folder: Path) -> Outcome:
         },
         "device": device_name(job.group.device),
         "processes": job.group.size,
+        "notes": notes,
     }
     return Outcome((folder / "stats.safetensors", folder / "rows.safetensors"), facts)
+
+
+def _shortfalls(job: Job, parts: Mapping[str, TokenRows]) -> list[str]:
+    """What texts gave less than the recipe asks for, said to the user as well."""
+    asked = asked_rows(job.recipe.calibrate)
+    notes = [
+        f"text {source} gives {len(part.calibrate)} of the {asked[source]} rows asked for"
+        for source, part in parts.items()
+        if len(part.calibrate) < asked[source]
+    ]
+    for note in notes:
+        job.reporter.say(f"{note}; calibration goes on with those")
+    return notes
 
 
 def assist_calibrate(job: Job) -> None:

@@ -28,9 +28,10 @@ def evaluate_inputs(job: Job) -> dict[str, Any]:
     if recipe.citations and job.data is None:
         raise TextError("evaluate.citations needs MedQuAD: give --data DIR or set BEDSIDE_DATA")
     _tasks(job)
+    asked = (*(["starter"] if recipe.answers else []), *(["medquad"] if recipe.citations else []))
     return {
         "recipe": recipe.model_dump(),
-        "text": {source: text_digest(job, source, "valid") for source in recipe.text},
+        "text": {source: text_digest(job, source, "valid") for source in sorted({*recipe.text, *asked})},
         "tasks": {name: hash_file(task_file(name, job.data)) for name in recipe.tasks},
     }
 

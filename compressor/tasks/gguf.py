@@ -26,9 +26,8 @@ from models.runtime.sampler import Sampler
 LONGEST_TOKENS = 4096
 """Longer prompts are cut at their left end, as lm-eval cuts at the model's own limit."""
 _MICRO_BATCH_TOKENS = 512
+"""Several questions share a batch up to this: more fills no gap, and adds attention over the others' cells."""
 _SEQUENCES = 64
-_PACK_TOKENS = 1024
-"""A fuller batch is slower: each token's attention passes over the cells of the other questions as well."""
 _LOGITS = 2**26
 """At most so many logits are kept of one batch (256 MiB), unless a single choice has more."""
 
@@ -139,7 +138,7 @@ class GgufModel(TokenModel):
 
     def _fits(self, pack: Sequence[_Branching]) -> bool:
         scored = sum(part.scored for part in pack)
-        most_tokens = self.longest if len(pack) == 1 else min(self.longest, _PACK_TOKENS)
+        most_tokens = self.longest if len(pack) == 1 else min(self.longest, _MICRO_BATCH_TOKENS)
         return (
             sum(len(part.sequences) for part in pack) <= _SEQUENCES
             and sum(part.tokens for part in pack) <= most_tokens

@@ -118,6 +118,14 @@ def test_a_changed_model_runs_everything_again(run: Path, tmp_path: Path) -> Non
     assert all(hashes(run)[name] != before[name] for name in before if "rows" not in name and "kept" not in name)
 
 
+@pytest.mark.parametrize("name", ["generation_config.json", "LICENSE.txt", "vocab.json"])
+def test_hf_never_keeps_a_stale_copy(tiny_folder: Path, run: Path, tmp_path: Path, name: str) -> None:
+    model = Path(shutil.copytree(tiny_folder, tmp_path / "model"))
+    (model / name).write_text('{"do_sample": true}', "utf-8")
+    compress(model, tmp_path, run)
+    assert (run / "hf" / name).read_bytes() == (model / name).read_bytes()
+
+
 def test_a_folder_keeps_the_run_of_one_recipe(tiny_folder: Path, run: Path, tmp_path: Path) -> None:
     before = hashes(run)
     (tmp_path / "other.toml").write_text(RECIPE.format(budget="ffn_share = 0.7", method="uniform"), "utf-8")

@@ -86,7 +86,15 @@ def test_all_faults_are_reported_together_in_one_line() -> None:
         ("", "budget is missing"),
         (
             "[budget]\nffn_share = 0.5\n[calibrate]\ntext = {'a.jsonl' = 1}\n[evaluate]\ntext = ['a.jsonl']",
-            "both name a.jsonl",
+            "calibrate.text = 'a.jsonl' are one file",
+        ),
+        (
+            "[budget]\nffn_share = 0.5\n[calibrate]\ntext = {'./b/../a.jsonl' = 1}\n[evaluate]\ntext = ['a.jsonl']",
+            "evaluate.text = 'a.jsonl' and calibrate.text = './b/../a.jsonl' are one file",
+        ),
+        (
+            "[budget]\nffn_share = 0.5\n[heal]\ndata = 'b.jsonl'\n[evaluate]\ntext = ['starter', './b.jsonl']",
+            "evaluate.text = './b.jsonl' and heal.data = 'b.jsonl' are one file",
         ),
         ("[budget", "not TOML"),
     ],
@@ -94,6 +102,20 @@ def test_all_faults_are_reported_together_in_one_line() -> None:
 def test_what_is_not_built_or_malformed_is_refused(source: str, says: str) -> None:
     with pytest.raises(RecipeError, match=says.replace("[", r"\[")):
         parse_recipe(source, "r")
+
+
+def test_a_link_to_the_text_learnt_is_the_text_learnt(tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text('{"text": "a"}\n', "utf-8")
+    (tmp_path / "other.jsonl").symlink_to("own.jsonl")
+    heal = f"[budget]\nffn_share = 0.5\n[heal]\ndata = '{tmp_path / 'own.jsonl'}'\n[evaluate]\ntext = "
+    with pytest.raises(RecipeError, match="are one file"):
+        parse_recipe(f"{heal}['{tmp_path / 'other.jsonl'}']", "r")
+    assert parse_recipe(f"{heal}['{tmp_path / 'third.jsonl'}']", "r").evaluate.text
+
+
+def test_a_corpus_may_be_learnt_and_measured_for_its_parts_differ() -> None:
+    source = "[budget]\nffn_share = 0.5\n[calibrate]\ntext = {medquad = 1}\n[heal]\ndata = 'medquad'\n"
+    assert parse_recipe(f"{source}[evaluate]\ntext = ['medquad', 'starter']", "r").heals
 
 
 def test_a_path_loads_and_names_the_recipe(tmp_path: Path) -> None:

@@ -1,20 +1,28 @@
 """Rows start with BOS, hold the grounded format and depend on the seed only."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 from jinja2 import TemplateError as RefusedError
 from transformers import AutoTokenizer
 
 from compressor.grounded import grounded_examples
+from compressor.job import open_job
+from compressor.recipe.load import load_recipe
 from compressor.recipe.tables import Calibrate
+from compressor.report.tables import stage_notes
+from compressor.stages.calibrate import run_calibrate
+from compressor.stages.contract import CALIBRATE
 from compressor.text import Document
 from compressor.tokens import ChatTokenizer, build_rows, load_rows, save_rows
-from models.errors import TemplateError
+from models.errors import TemplateError, TextError
 from models.grounding import NO_ANSWER
 from models.sentences import split_sentences
 from models.starter import load_notes, split_notes
+from tests.compressor.runs import RECIPE, Silent
 from tests.compressor.tiny import make_tokenizer
 
 STRICT = """{%- for message in messages -%}
@@ -110,3 +118,30 @@ def test_without_a_template_grounded_text_is_refused(tmp_path: Path) -> None:
         build_rows(Calibrate(samples=8), tokenizer, None)
     rows = build_rows(Calibrate(samples=8, grounded_share=0.0), tokenizer, None)
     assert len(rows.calibrate) == 8
+
+
+def notes_file(path: Path, count: int) -> Path:
+    """So many documents of 40 words, each one row."""
+    lines = [json.dumps({"id": str(n), "text": f"Note {n}: " + "fever and cough " * 13}) for n in range(count)]
+    path.write_text("\n".join(lines), "utf-8")
+    return path
+
+
+def test_a_text_that_is_somewhat_short_is_used_and_said(tiny_folder: Path, tmp_path: Path) -> None:
+    """Nine of ten documents calibrate, of 16 rows asked for; under half of them is an error."""
+    short = notes_file(tmp_path / "short.jsonl", 10)
+    table = (
+        f'[calibrate]\nsamples = {{}}\ntokens_per_sample = 128\ngrounded_share = 0.0\ntext = {{{{"{short}" = 1.0}}}}\n'
+    )
+    recipe = RECIPE.replace("[calibrate]\nsamples = 8\ntokens_per_sample = 64\n", table)
+    (tmp_path / "short.toml").write_text(recipe.format(16, method="uniform", budget="ffn_share = 0.5"), "utf-8")
+    loaded, silent = load_recipe(str(tmp_path / "short.toml")), Silent()
+    job = open_job("tiny", tiny_folder, loaded, out=tmp_path / "run", data=None, reporter=silent)
+    with torch.inference_mode():
+        facts = run_calibrate(job, tmp_path / "run" / "stages" / CALIBRATE).facts
+    note = f"text {short} gives 9 of the 16 rows asked for"
+    assert facts["notes"] == [note]
+    assert f"{note}; calibration goes on with those" in silent.lines
+    assert stage_notes({CALIBRATE: facts})[-1] == f"* {CALIBRATE}: {note}"
+    with pytest.raises(TextError, match=r"gives 9 rows .* share of calibrate.samples is 19"):
+        build_rows(loaded[1].calibrate.model_copy(update={"samples": 19}), job.tokenizer, None)

@@ -1,5 +1,6 @@
 """What every family has to do: stream like transformers, count like autograd, export what llama.cpp runs alike."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,13 +14,13 @@ from safetensors.torch import save_file
 from compressor.assemble import assemble
 from compressor.calibrate import calibrate
 from compressor.checkpoint import Checkpoint, Overlay, TensorFiles
-from compressor.errors import FamilyError, RecipeError
+from compressor.errors import CheckpointError, FamilyError, RecipeError
 from compressor.export_gguf import GgufModel, export_gguf
 from compressor.export_hf import export_hf, ffn_widths
 from compressor.families import find_family
 from compressor.gguf_vocabulary import read_vocabulary
 from compressor.importance import importance
-from compressor.job import Job, open_job
+from compressor.job import Job, check_tensors, open_job
 from compressor.layers import ModelView, attend, embed, ffn_input, load_layer, stream_losses, through_layer
 from compressor.pipeline import run_job
 from compressor.prune import replaced_tensors, write_pruned
@@ -109,6 +110,20 @@ class FamilyContract:
 
     def widths(self, layers: int) -> list[int]:
         return [32 if layer % 2 else 96 for layer in range(layers)]
+
+    def test_every_tensor_of_a_layer_has_its_shape_checked(self, folder: Path, tmp_path: Path) -> None:
+        model = view(folder)
+        check_tensors(model.source, model.family, model.shape)
+        for part, name in vars(model.family.layer_names(0)).items():
+            if name is None or part == "down_bias":
+                continue
+            size = model.source.shape(name)
+            longer = (size[0] + 1, *size[1:])
+            save_file({name: torch.zeros(longer)}, tmp_path / "longer.safetensors")
+            source = Overlay(model.source, TensorFiles.scan([tmp_path / "longer.safetensors"]))
+            says = re.escape(f"{name} has shape {longer} and config.json asks for {size}")
+            with pytest.raises(CheckpointError, match=says):
+                check_tensors(source, model.family, model.shape)
 
     def test_losses_equal_transformers(self, folder: Path) -> None:
         rows = random_rows((100, 37, 80))

@@ -14,6 +14,7 @@ from compressor.job import open_job
 from compressor.pipeline import run_job
 from compressor.recipe.load import load_recipe
 from compressor.report.tables import to_markdown
+from compressor.stages.evaluate import evaluate_inputs
 from compressor.tasks.command import evaluate
 from compressor.text import read_source
 from compressor.tokens import ChatTokenizer
@@ -113,6 +114,21 @@ def test_the_stage_asks_every_file(tiny_folder: Path, tmp_path: Path) -> None:
     report = json.loads((out / "report" / "report.json").read_text("utf-8"))
     for title in ("pubmedqa, 8 questions", "Answers in words", "Citations, MedQuAD"):
         assert f"## {title}" in to_markdown(report)
+
+
+def test_the_stage_is_keyed_by_the_corpora_behind_citations_and_answers(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "asked.toml").write_text(RECIPE, "utf-8")
+    own, data = tmp_path / "own.txt", write_benchmarks(tmp_path / "data")
+    own.write_text(TEXT, "utf-8")
+    name, recipe = load_recipe(str(tmp_path / "asked.toml"))
+    measured = recipe.evaluate.model_copy(update={"text": (str(own),), "tasks": ()})
+    loaded = name, recipe.model_copy(update={"evaluate": measured})
+    job = open_job("tiny", tiny_folder, loaded, out=tmp_path / "run", data=data, reporter=Silent())
+    before = evaluate_inputs(job)["text"]
+    assert set(before) == {str(own), "medquad", "starter"}
+    write_benchmarks(data, count=7)
+    after = evaluate_inputs(job)["text"]
+    assert {source for source in before if before[source] != after[source]} == {"medquad"}
 
 
 def test_an_empty_text_file_is_one_line(tmp_path: Path) -> None:
