@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy.typing as npt
 
 from compressor.errors import QuantizationError
-from compressor.sizes import expected_type
+from compressor.sizes import K_QUANT_VALUES, asked_type, expected_type
 from models.gguf_header import read_header
 from models.runtime.quantize import quantize
 
@@ -55,4 +55,17 @@ def check_types(path: Path, *, tied: bool, file_type: QuantizedType = "q4_0") ->
                 f"no width but a multiple of {multiple} works"
             )
         found[tensor.type_name] = found.get(tensor.type_name, 0) + 1
+    return found
+
+
+def fallbacks(path: Path, *, tied: bool) -> list[str]:
+    """One line for each tensor of a Q4_0 file, its types checked, that has another type than the mixture means for it."""
+    found = []
+    for tensor in read_header(path).tensors:
+        asked = asked_type(tensor.name, len(tensor.shape), tied)
+        if tensor.type_name != asked:
+            found.append(
+                f"{tensor.name} is {tensor.type_name}, not {asked}: "
+                f"its rows of {tensor.shape[0]} are no multiple of {K_QUANT_VALUES}"
+            )
     return found

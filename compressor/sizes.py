@@ -10,19 +10,25 @@ from compressor.masks.budget import Cost, running_bytes
 Q4_0_BYTES = 18 / 32
 Q6_K_BYTES = 210 / 256
 Q8_0_BYTES = 34 / 32
+K_QUANT_VALUES = 256
+"""Values of one block of the K types: rows hold a multiple of it, or llama.cpp takes another type."""
 HEADER_SLACK_BYTES = 4096
 """What llama.cpp may add to the header."""
 BIAS_ENTRY_BYTES = 128
 """One more tensor in the header, and its padding."""
 
 
-def expected_type(name: str, shape: Sequence[int], tied: bool) -> str:
-    """The type that llama.cpp's Q4_0 gives tensor `name` of `shape` (out, in): Q6_K needs rows of 256."""
-    if len(shape) == 1:
+def asked_type(name: str, dimensions: int, tied: bool) -> str:
+    """The type that llama.cpp's Q4_0 mixture means for tensor `name`."""
+    if dimensions == 1:
         return "F32"
-    if name == "output.weight" or (tied and name == "token_embd.weight"):
-        return "Q6_K" if shape[-1] % 256 == 0 else "Q8_0"
-    return "Q4_0"
+    return "Q6_K" if name == "output.weight" or (tied and name == "token_embd.weight") else "Q4_0"
+
+
+def expected_type(name: str, shape: Sequence[int], tied: bool) -> str:
+    """The type that it gives tensor `name` of `shape` (out, in): Q6_K needs rows of 256, and Q8_0 stands in for it."""
+    asked = asked_type(name, len(shape), tied)
+    return "Q8_0" if asked == "Q6_K" and shape[-1] % K_QUANT_VALUES else asked
 
 
 def tensor_bytes(name: str, shape: Sequence[int], tied: bool) -> int:

@@ -31,6 +31,11 @@ class Document:
     text: str
     question: str | None = None
 
+    @property
+    def plain(self) -> str:
+        """What it is read and scored as: the question, if there is one, on the line above its answer."""
+        return self.text if self.question is None else f"{self.question}\n{self.text}"
+
 
 def read_source(source: str, data: Path | None, split: Split) -> list[Document]:
     """All documents of a source. Raises TextError naming the file and line that cannot be used.
@@ -48,8 +53,7 @@ def read_source(source: str, data: Path | None, split: Split) -> list[Document]:
 
 def read_texts(source: str, data: Path | None, limit: int | None) -> list[str]:
     """Up to `limit` held-out documents of a source as plain text, questions before their answers. Raises TextError."""
-    documents = read_source(source, data, "valid")[:limit]
-    return [item.text if item.question is None else f"{item.question}\n{item.text}" for item in documents]
+    return [document.plain for document in read_source(source, data, "valid")[:limit]]
 
 
 def resolve_file(source: str, data: Path | None, split: Split) -> Path | None:

@@ -113,8 +113,7 @@ class ChatTokenizer:
         if document.question is not None and self.has_template:
             turns = [{"role": "user", "content": document.question}, {"role": "assistant", "content": document.text}]
             return [self.messages(turns)[:length]]
-        text = document.text if document.question is None else f"{document.question}\n{document.text}"
-        ids, step = self.text(text), length - len(self._start())
+        ids, step = self.text(document.plain), length - len(self._start())
         rows = [self._start() + ids[at : at + step] for at in range(0, len(ids), step)]
         return [row for row in rows if len(row) >= SHORTEST_ROW_TOKENS] or rows[:1]
 

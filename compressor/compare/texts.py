@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compressor.text import CORPORA, Document, read_source
+from compressor.text import CORPORA, read_source
 from compressor.tokens import ChatTokenizer
 
 OVERLAP_WORDS = 13
@@ -20,11 +20,6 @@ class HeldOut:
 
     rows: list[list[int]]
     overlaps: tuple[bool, ...]
-
-
-def plain_text(document: Document) -> str:
-    """A document as it is scored: the question, if there is one, on the line before its answer."""
-    return document.text if document.question is None else f"{document.question}\n{document.text}"
 
 
 def word_grams(text: str, length: int = OVERLAP_WORDS) -> set[tuple[str, ...]]:
@@ -48,12 +43,12 @@ def read_held_out(source: str, data: Path | None, tokenizer: ChatTokenizer, docu
 
     Raises TextError.
     """
-    texts = [plain_text(document) for document in read_source(source, data, "valid")]
+    texts = [document.plain for document in read_source(source, data, "valid")]
     texts.sort(key=lambda text: hashlib.sha256(text.encode()).hexdigest())
     start = [] if tokenizer.bos is None else [tokenizer.bos]
     rows = [(start + tokenizer.text(text))[:length] for text in texts[:documents]]
     has_train = source == "starter" or source in CORPORA
-    train = [plain_text(document) for document in read_source(source, data, "train")] if has_train else []
+    train = [document.plain for document in read_source(source, data, "train")] if has_train else []
     # make_batches orders rows by length; so ordered here, its order is the order of the documents.
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]), reverse=True)
     overlaps = share_a_passage(texts[:documents], train)

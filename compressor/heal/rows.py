@@ -94,7 +94,7 @@ def _document_rows(recipe: Heal, tokenizer: ChatTokenizer, document: Document) -
     # By document, so that it has one form in every epoch; a string seeds the same on every Python.
     plain = random.Random(f"{recipe.seed}/{document.id}").random() < recipe.plain_share
     if document.question is None or plain:
-        for ids in tokenizer.windows(_as_text(document), length):
+        for ids in tokenizer.windows(Document(document.id, document.plain), length):
             yield HealRow(ids, [0.0] + [1.0] * (len(ids) - 1))
         return
     if tokenizer.has_template:
@@ -107,11 +107,6 @@ def _document_rows(recipe: Heal, tokenizer: ChatTokenizer, document: Document) -
         ids, start = [*question, *tokenizer.text(document.text), *end], len(question)
     if start < length:
         yield _weighted(recipe, ids[:length], start, 1.0)
-
-
-def _as_text(document: Document) -> Document:
-    text = document.text if document.question is None else f"{document.question}\n{document.text}"
-    return Document(document.id, text)
 
 
 def _grounded_rows(recipe: Heal, tokenizer: ChatTokenizer, notes: Sequence[Note], count: int) -> list[HealRow]:

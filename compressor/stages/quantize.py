@@ -7,7 +7,7 @@ from compressor.checkpoint import TensorSource
 from compressor.errors import BudgetError
 from compressor.importance import Importance, importance
 from compressor.job import Job
-from compressor.quantize import QuantizedType, check_types, quantize_file
+from compressor.quantize import QuantizedType, check_types, fallbacks, quantize_file
 from compressor.rows import make_batches
 from compressor.stages.contract import CALIBRATE, Outcome, compared_files, replacing_stages
 from compressor.tokens import TokenRows, load_rows
@@ -28,7 +28,10 @@ def run_quantize(job: Job, folder: Path) -> Outcome:
             f"{path.name} has {path.stat().st_size} bytes, over budget.bytes = {limit}; lower it by the difference"
         )
     types |= _make_compared(job, rows, imatrix)
-    facts = {"types": types[path.name], "bytes": path.stat().st_size, "compared_types": types}
+    notes = fallbacks(path, tied=job.shape.tied)
+    for note in notes:
+        job.reporter.say(f"{path.name}: {note}")
+    facts = {"types": types[path.name], "bytes": path.stat().st_size, "compared_types": types, "notes": notes}
     if "tensors" in job.recipe.quantize.compare:
         advance = job.reporter.step("tensors", steps(job.shape.layers))
         tuning = rows.tuning[:ATTRIBUTED_ROWS]

@@ -213,10 +213,19 @@ def test_a_wrong_type_in_the_quantized_file_is_an_error(finished: Path) -> None:
     assert set(check_types(finished / "gguf" / "reference-small-q4_0.gguf", tied=True)) == {"F32", "Q4_0", "Q8_0"}
 
 
+def test_a_tensor_of_another_type_than_asked_is_named(finished: Path) -> None:
+    note = "token_embd.weight is Q8_0, not Q6_K: its rows of 64 are no multiple of 256"
+    manifest = json.loads((finished / "manifest.json").read_text("utf-8"))
+    assert manifest["stages"]["08-quantize"]["facts"]["notes"] == [note]
+    for name in ("report.md", "index.html"):
+        assert f"08-quantize: {note}" in (finished / "report" / name).read_text("utf-8")
+
+
 def test_rows_of_256_get_q6_k_for_the_tied_embedding(tmp_path: Path) -> None:
     make_model(tmp_path / "model", hidden_size=256, num_hidden_layers=1, head_dim=64)
     manifest, _ = compress(tmp_path / "model", tmp_path, tmp_path / "run")
     assert manifest["stages"]["08-quantize"]["facts"]["types"] == {"F32": 3, "Q4_0": 7, "Q6_K": 1}
+    assert manifest["stages"]["08-quantize"]["facts"]["notes"] == []
 
 
 def test_perplexity_in_the_report_is_of_the_file(finished: Path) -> None:
