@@ -70,6 +70,9 @@ class TensorFiles:
             tensor: torch.Tensor = self._file(path).get_tensor(self._stored.get(name, name))
         except SafetensorError as error:
             raise CheckpointError(f"{path.name} does not hold {name} ({error}); fetch the checkpoint again") from error
+        if not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise CheckpointError(f"{name} in {path.name} is {kind}, not floats; give the model before quantization")
         if name not in self._finite:
             if not all(bool(torch.isfinite(part).all()) for part in torch.split(tensor.flatten(), CHECKED_ELEMENTS)):
                 raise CheckpointError(f"{name} in {path.name} holds NaN or infinity; fetch the checkpoint again")

@@ -151,6 +151,7 @@ def check_tensors(checkpoint: TensorSource, family: Family, shape: ModelShape) -
             raise CheckpointError(
                 f"{name} has shape {checkpoint.shape(name)} and config.json asks for {size}; fetch both again"
             )
+    checkpoint.tensor(family.final_norm)  # nothing before the export reads it, so its NaN would be found late
 
 
 def _layer_shapes(shape: ModelShape) -> dict[str, tuple[int, ...]]:

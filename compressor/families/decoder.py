@@ -71,6 +71,8 @@ class Decoder:
         rope_type = str(rope.get("rope_type", rope.get("type", "default")))
         if rope_type not in self.rope_types:
             found.append(f"rope scaling {rope_type}")
+        if config.get("quantization_config"):
+            found.append("weights that are quantized already")
         if config.get("intermediate_sizes"):
             found.append("layers of unequal width")
         return found

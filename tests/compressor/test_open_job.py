@@ -65,6 +65,17 @@ def change_config(folder: Path, **values: Any) -> None:
         ),
         (lambda f: change_config(f, rms_norm_eps="small"), FamilyError, "config cannot be read"),
         (lambda f: (f / "tokenizer.json").write_text("{}", "utf-8"), CheckpointError, "cannot be loaded"),
+        (
+            lambda f: (f / "tokenizer_config.json").write_text("[]", "utf-8"),
+            CheckpointError,
+            "tokenizer .* cannot be loaded",
+        ),
+        (lambda f: change_config(f, quantization_config={"bits": 4}), FamilyError, "quantized already"),
+        (
+            lambda f: change_tensors(f, lambda t: t["model.norm.weight"].fill_(float("nan"))),
+            CheckpointError,
+            "model.norm.weight .* NaN",
+        ),
     ],
 )
 def test_disagreements_are_one_line(
@@ -76,6 +87,12 @@ def test_disagreements_are_one_line(
         start(folder)
     assert "\n" not in str(caught.value)
     assert not (folder.parent / "run").exists()
+
+
+def test_integer_weights_stop_the_run_by_name(folder: Path) -> None:
+    change_tensors(folder, lambda tensors: tensors.update({DOWN: tensors[DOWN].to(torch.int8)}))
+    with pytest.raises(CheckpointError, match=f"{DOWN} in model.safetensors is int8, not floats"):
+        run_job(start(folder))
 
 
 def test_nan_weights_stop_the_run_by_name(folder: Path) -> None:
