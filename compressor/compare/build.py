@@ -18,12 +18,16 @@ from compressor.heal.heal import heal
 from compressor.masks.choose import choose, keep_highest
 from compressor.masks.methods import MaskInputs, open_method
 from compressor.masks.trial import Trials
-from compressor.prune import replaced_tensors
+from compressor.prune import replaced_tensors, write_pruned
 from compressor.recipe.tables import Reconstruct
 from compressor.reconstruct.rounds import OBS, rounds_for
+from compressor.reconstruct.walk import Reconstruction
 from compressor.stages.contract import layer_key
 from compressor.storage import load_state, save_tensors
-from compressor.walk import Advance
+from compressor.walk import Advance, StreamCheckpoint
+
+REFITTED_ALWAYS = "obs"
+"""The criterion that is published together with its reconstruction."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,26 @@ def build_pruned(bench: Bench, cell: Cell, folder: Path, advance: Advance) -> Bu
         return Built(learned.source, {"best_step": learned.best_step, "tuning_curve": learned.tuning_losses})
     trials = open_trials(bench, cell, seed)
     kept = keep_neurons(bench, cell, trials, seed, folder)
+    if cell.criterion == REFITTED_ALWAYS:
+        return Built(_refit_as_published(trials, kept, folder, advance))
     source = trials.finished(kept, folder).source
     if trials.reconstruct is None:
         return Built(source)
     # As in a recipe, a refit that makes the tuning loss worse is dropped.
     return Built(source, {"refit_used": any((folder / "refitted").glob("layer-*.safetensors"))})
+
+
+def _refit_as_published(trials: Trials, kept: Sequence[torch.Tensor], folder: Path, advance: Advance) -> TensorSource:
+    """Neurons chosen in rounds, then the refit, whatever the tuning text says: a recipe would fall back on the plain slice of
+    the neurons that `activation` keeps, and nothing of the published method would be left."""
+    dense, table = trials.dense, trials.reconstruct
+    assert table is not None
+    assert table.target != "best"
+    write_pruned(dense.source, dense.family, kept, folder / "pruned")
+    pruned = replace(dense, source=Overlay(dense.source, replaced_tensors(folder / "pruned")))
+    walk = Reconstruction(dense, pruned, trials.fitting, trials.tuning, table.target, rounds=trials.rounds)
+    walk.run(table.ridge, folder / "refitted", StreamCheckpoint(folder / "refitted.safetensors"), advance)
+    return Overlay(pruned.source, replaced_tensors(folder / "refitted"))
 
 
 def open_trials(bench: Bench, cell: Cell, seed: SeedInputs) -> Trials:

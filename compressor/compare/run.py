@@ -27,6 +27,9 @@ Measure = Callable[[Bench, Cell, Path], Measured]
 CANNOT_BE_HAD = (BudgetError, FamilyError, MemoryShortError)
 """What a method says that is not built for the family, cannot meet the share, or does not fit into this machine."""
 
+UNREAD = {"budget": True, "quantize": True, "saliency": True, "export": {"dense": True}}
+"""Tables and keys of the recipe that no cell depends on."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -135,7 +138,7 @@ def fingerprint(job: Job, plan: Plan, documents: int) -> dict[str, Any]:
         "format": FORMAT,
         "model": {path.name: hash_file(path) for path in model_files(job.checkpoint)},
         "device": job.group.device.type,
-        "recipe": recipe.model_dump(mode="json", exclude={"budget", "quantize", "export", "saliency"}),
+        "recipe": recipe.model_dump(mode="json", exclude=UNREAD),
         "documents": documents,
         "text": {f"{text} {part}": text_digest(job, text, part) for text, part in _texts(job, plan)},
     }

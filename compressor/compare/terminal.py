@@ -61,8 +61,8 @@ def short_verdicts(summary: Mapping[str, Any]) -> list[str]:
         if item["goal"] is not None and " " not in item["column"]:
             value = Estimate(**item["ratio"]) if item["ratio"] is not None else None
             shown = "–" if value is None else f"{value.value:.2f} [{value.low:.2f}, {value.high:.2f}]"
-            name = f"{percent(item['removed'])} {item['column']}, Δ over {item['other']}"
-            lines.append(f"{name:<50.50} {shown:<18} ≤ {item['goal']} {_MET[item['met']]}")
+            name = f"{percent(item['removed'])} {item['column']}, Δ / {item['other']}"
+            lines.append(f"{name:<46.46} {shown:<18} ≤ {item['goal']} {_MET[item['met']]}")
     return lines
 
 
@@ -70,8 +70,8 @@ def short_standings(summary: Mapping[str, Any]) -> list[str]:
     """One line of at most 80 columns for each rate and text: whether ours is below all, without ATP and with it."""
     answer = {True: "yes", False: "NO", None: "–"}
     return [
-        f"{percent(item['removed']) + ' ' + item['column']:<22.22} below every baseline: "
-        f"{answer[item['below_baselines']]:<4} below ATP (trains weights): {answer[item['below_training']]}"
+        f"{percent(item['removed']) + ' ' + item['column']:<24.24} below every baseline: "
+        f"{answer[item['below_baselines']]}, ATP (trains weights): {answer[item['below_training']]}"
         for item in summary["standings"]
         if " " not in item["column"]
     ]
@@ -85,5 +85,5 @@ def short_healings(summary: Mapping[str, Any]) -> list[str]:
             name = f"{percent(item['removed'])} {item['column']}, healed on {item['heal']}"
             recovered = "–" if item["recovered"] is None else f"{item['recovered']:.0%}"
             goal = "" if item["goal"] is None else f" ≤ {item['goal']} {_MET[item['met']]}"
-            lines.append(f"{name:<42.42} {item['ratio']:.2f} x dense, {recovered} of Δ back{goal}")
+            lines.append(f"{name:<38.38} {item['ratio']:.2f} x dense, {recovered} of Δ back{goal}")
     return lines

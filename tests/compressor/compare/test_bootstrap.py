@@ -1,6 +1,7 @@
 """Loss rises and their intervals: exact values, pairing, coverage; and the verdicts made of them."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,17 @@ from hypothesis import strategies as st
 
 from compressor.compare.bootstrap import Documents, draw_weights, estimate, ratio, rises
 from compressor.compare.cell import Measured, Method, dense_cell
-from compressor.compare.summary import Column, Scores, best_of, compare_methods, table_row, verdicts
+from compressor.compare.summary import (
+    Column,
+    Scores,
+    Standing,
+    best_of,
+    compare_methods,
+    healings,
+    standing,
+    table_row,
+    verdicts,
+)
 from compressor.report.canvas import spread
 from compressor.report.figures import knee
 
@@ -121,3 +132,46 @@ def test_direct_labels_never_overlap_and_keep_their_order(wanted: list[float], g
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     heights = [placed[index] for index in order]
     assert all(upper - lower >= gap - 1e-9 for lower, upper in pairwise(heights))
+
+
+def test_ours_stands_below_every_baseline_without_atp_and_with_it() -> None:
+    """ATP has the first seed only, so that pair is judged there."""
+    known = scores()
+    atp = Method("atp", "own")
+    for rise, below in ((0.3, True), (0.05, False)):
+        cell = atp.at(0.5, 0)
+        documents = problem(30)
+        nats = documents.dense + rise * documents.tokens
+        rows = [(float(value), int(count)) for value, count in zip(nats, documents.tokens, strict=True)]
+        finished = {**known.finished, cell: Measured(cell, {"text": rows}, 3.0, (64,), 1000, 1.0)}
+        both = Scores(list(known.columns.values()), finished)
+        assert standing(both, OURS, [OTHER, TYR], atp, share=0.5, column="text") == Standing(
+            0.5, 0.5, "text", True, below
+        )
+    alone = standing(known, OTHER, [OURS, TYR], atp, share=0.5, column="text")
+    assert alone == Standing(0.5, 0.5, "text", False, None)
+
+
+def test_healing_is_held_against_the_dense_model_healed_alike() -> None:
+    """Dense loses 0.3 by healing (rises by −0.3), ours ends 0.4 above that from a rise of 0.8: half is recovered."""
+    documents = problem(30)
+    cells = {
+        dense_cell(): 0.0,
+        dense_cell("medquad"): -0.3,
+        OURS.at(0.5, 0): 0.8,
+        replace(OURS, heal="medquad").at(0.5, 0): 0.1,
+    }
+    finished = {}
+    for cell, rise in cells.items():
+        nats = documents.dense + rise * documents.tokens
+        rows = [(float(value), int(count)) for value, count in zip(nats, documents.tokens, strict=True)]
+        widths = (128,) if cell.criterion == "dense" else (64,)
+        finished[cell] = Measured(cell, {"text": rows}, 3.0, widths, 1000, 1.0)
+    known = Scores([Column("text", "text", tuple(range(30)))], finished)
+    (found,) = healings(known, OURS, 0.5, 0, "medquad", is_ours=True)
+    assert found.ratio == pytest.approx(math.exp(0.4))
+    assert found.recovered == pytest.approx(0.5)
+    assert (found.goal, found.met) == (1.6, True)
+    (other,) = healings(known, OURS, 0.5, 0, "medquad", is_ours=False)
+    assert (other.goal, other.met) == (None, None)
+    assert healings(known, OURS, 0.5, 1, "medquad", is_ours=True) == []

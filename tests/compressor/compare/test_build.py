@@ -88,6 +88,20 @@ def test_a_cell_is_the_model_that_compress_makes(
 
 
 @torch.inference_mode()
+def test_tyr_s_rounds_stay_whatever_the_tuning_text_says(deep: Path, tmp_path: Path) -> None:
+    """On random weights a refit only harms; a recipe would keep the plain slice, the published method has no such way out."""
+    bench = Bench(job_of(deep, tmp_path), {})
+    found = {}
+    for name, method in (
+        ("tyr", Method("obs", "uniform", "own", 4)),
+        ("activation", Method("activation", "uniform")),
+    ):
+        built = build_pruned(bench, method.at(0.5, 0), tmp_path / name, lambda: None)
+        found[name] = built.source.tensor(bench.job.family.layer_names(1).gate)
+    assert not torch.equal(found["tyr"], found["activation"])
+
+
+@torch.inference_mode()
 def test_llm_pruner_leaves_the_first_and_last_layers_whole(deep: Path, tmp_path: Path) -> None:
     bench = Bench(job_of(deep, tmp_path), {})
     method = Method("taylor", "llm-pruner")

@@ -26,6 +26,7 @@ from compressor.compare.cell import (
 )
 from compressor.compare.grid import candidates
 from compressor.compare.output import rate_curves
+from compressor.compare.terminal import short_healings, short_standings, short_verdicts
 from compressor.compare.texts import read_held_out
 from compressor.errors import RunError
 from compressor.tokens import ChatTokenizer
@@ -107,7 +108,12 @@ def test_the_terminal_shows_every_baseline_in_80_columns(finished: Path, work: P
     shown = (work / "stdout").read_text("utf-8")
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert "…" not in shown
-    for name in ("atp (trains weights)", "below ATP", "healed on starter", "75% (67% asked)", "wanda sequential"):
+    summary = json.loads((finished / "report" / "compare.json").read_text("utf-8"))
+    for lines in (short_verdicts(summary), short_standings(summary), short_healings(summary)):
+        assert lines
+        assert max(len(line) for line in lines) <= 80
+        assert all(line in shown for line in lines)
+    for name in ("atp (trains weights)", "healed on starter", "75% (67% asked)", "wanda sequential"):
         assert name in shown
     for name in ("ours: ", "random", "magnitude-down", "wanda", "flap", "taylor", "slicegpt", "obs 16 rounds + own"):
         assert name in shown
