@@ -27,7 +27,7 @@ Measure = Callable[[Bench, Cell, Path], Measured]
 CANNOT_BE_HAD = (BudgetError, FamilyError, MemoryShortError)
 """What a method says that is not built for the family, cannot meet the share, or does not fit into this machine."""
 
-UNREAD = {"budget": True, "quantize": True, "saliency": True, "export": {"dense": True}}
+UNREAD: dict[str, Any] = {"budget": True, "quantize": True, "saliency": True, "export": {"dense": True}}
 """Tables and keys of the recipe that no cell depends on."""
 
 
