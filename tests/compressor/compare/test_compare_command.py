@@ -28,7 +28,7 @@ from compressor.compare.grid import candidates
 from compressor.compare.output import rate_curves
 from compressor.compare.terminal import short_healings, short_standings, short_verdicts
 from compressor.compare.texts import read_held_out
-from compressor.errors import RunError
+from compressor.errors import DeviceError, RunError
 from compressor.tokens import ChatTokenizer
 
 RECIPE = """
@@ -327,6 +327,12 @@ def test_cells_of_another_fingerprint_are_refused(
     (out / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(RunError, match=says):
         run(model, work, out)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU to use")
+def test_a_gpu_that_is_not_there_is_one_line(work: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="--device cuda finds no usable GPU"):
+        run(tiny_folder, work, tmp_path / "out", "--device", "cuda")
 
 
 @pytest.mark.parametrize("shares", ["half", "0.5,1.5"])
