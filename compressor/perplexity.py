@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from compressor.walk import Advance
+from models.errors import TextError
 from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.model import Model
@@ -37,6 +38,9 @@ class TokenModel(Protocol):
 
     def tokenize(self, text: str) -> list[int]:
         """Ids of plain text without BOS."""
+
+    def token_size(self, token: int) -> int:
+        """Bytes of text that a token stands for."""
 
     def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
         """−ln p of tokens `first` (at least 1) to the last, each given all before it."""
@@ -84,14 +88,22 @@ def score_text(
 def score_documents(
     model: TokenModel, documents: Sequence[str], window: int, advance: Advance = lambda: None
 ) -> TextScore:
-    """Score `documents` on any model with windows of `window` tokens; `advance` is called once a document."""
-    stride = _Sum()
+    """Score `documents` on any model with windows of `window` tokens; `advance` is called once a document.
+
+    Without BOS nothing stands before a document's first token, which is then not scored, nor are its bytes counted. Raises
+    TextError where no token can be scored.
+    """
+    stride, size_bytes = _Sum(), 0
     for document in documents:
-        _score_strided(model, [*model.start, *model.tokenize(document)], window, stride)
+        ids = [*model.start, *model.tokenize(document)]
+        if len(ids) > 1:
+            _score_strided(model, ids, window, stride)
+            size_bytes += len(document.encode()) - (0 if model.start else model.token_size(ids[0]))
         advance()
+    if not stride.tokens:
+        raise TextError("the text holds no token that follows another; give more text")
     chunk = _score_chunks(model, model.tokenize("\n\n".join(documents)), window)
-    size = sum(len(document.encode()) for document in documents)
-    bits = stride.nats / math.log(2) / size
+    bits = stride.nats / math.log(2) / size_bytes
     return TextScore(stride.perplexity(), bits, stride.tokens, chunk.perplexity() if chunk.tokens else None)
 
 
@@ -102,6 +114,9 @@ class _GgufTokens:
 
     def tokenize(self, text: str) -> list[int]:
         return self._model.tokenize(text, add_bos=False, parse_special=False)
+
+    def token_size(self, token: int) -> int:
+        return len(self._model.token_bytes(token))
 
     def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
         return token_nats(self._context, ids, first)

@@ -40,6 +40,10 @@ class CheckpointModel(TokenModel):
         """Ids of plain text without BOS."""
         return self._tokenizer.text(text)
 
+    def token_size(self, token: int) -> int:
+        """Bytes of text that a token stands for; part of a code point counts as its replacement does, three."""
+        return len(self._tokenizer.decode([token]).encode())
+
     def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
         """−ln p of tokens `first` (at least 1) to the last, each given all before it."""
         log_p = self._log_softmax([ids[:-1]], first - 1)[0]

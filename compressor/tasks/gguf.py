@@ -84,6 +84,10 @@ class GgufModel(TokenModel):
         """Ids of plain text without BOS."""
         return self._model.tokenize(text, add_bos=False, parse_special=False)
 
+    def token_size(self, token: int) -> int:
+        """Bytes of text that a token stands for."""
+        return len(self._model.token_bytes(token))
+
     def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
         """−ln p of tokens `first` (at least 1) to the last, each given all before it."""
         return token_nats(self._context, ids, first)

@@ -18,11 +18,14 @@ from models.resolve import resolve_checkpoint, resolve_gguf
 EXPLANATIONS = 20
 
 
-def open_model(name: str) -> AbstractContextManager[GgufModel | CheckpointModel]:
-    """A Hugging Face folder where there is one, else a GGUF file by path or id. Raises BedsideError of several kinds."""
-    if Path(name).is_dir():
-        return nullcontext(CheckpointModel(resolve_checkpoint(name)))
-    return GgufModel(resolve_gguf(name))
+def find_model(name: str) -> Path:
+    """A Hugging Face folder where there is one, else a GGUF file by path or id. Raises ModelFileError, ModelNotFoundError."""
+    return resolve_checkpoint(name) if Path(name).is_dir() else resolve_gguf(name)
+
+
+def open_model(path: Path) -> AbstractContextManager[GgufModel | CheckpointModel]:
+    """A folder or a file. Raises BedsideError of several kinds."""
+    return nullcontext(CheckpointModel(path)) if path.is_dir() else GgufModel(path)
 
 
 def measure(
@@ -38,9 +41,11 @@ def measure(
     """One row for each label and model name; the answers of all but the first are compared with the first's."""
     rows: list[dict[str, Any]] = []
     first: dict[str, list[Answer]] | None = None
+    # All are looked for before the first is measured.
+    paths = {label: find_model(name) for label, name in models.items()}
     for label, name in models.items():
-        advance = reporter.step(label, item_count(tasks) + sum(map(len, texts.values())))
-        with open_model(name) as model:
+        with open_model(paths[label]) as model:
+            advance = reporter.step(label, item_count(tasks) + sum(map(len, texts.values())))
             found = evaluate_tasks(
                 model, tasks, mode, dense=first, folder=folder, label=label, explanations=EXPLANATIONS, advance=advance
             )

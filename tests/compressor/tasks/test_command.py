@@ -18,7 +18,7 @@ from compressor.stages.evaluate import evaluate_inputs
 from compressor.tasks.command import evaluate
 from compressor.text import read_source
 from compressor.tokens import ChatTokenizer
-from models.errors import TextError
+from models.errors import BedsideError, TextError
 from tests.compressor.runs import Silent
 from tests.compressor.tasks.questions import write_benchmarks
 
@@ -129,6 +129,27 @@ def test_the_stage_is_keyed_by_the_corpora_behind_citations_and_answers(tiny_fol
     write_benchmarks(data, count=7)
     after = evaluate_inputs(job)["text"]
     assert {source for source in before if before[source] != after[source]} == {"medquad"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "option", "says"),
+    [
+        ("own.txt", b"", "--text", "is empty"),
+        ("own.txt", b"\xc2\xff\x00", "--text", "line 1 is not UTF-8"),
+        ("own.jsonl", None, "--tasks", "own.jsonl is missing"),
+        ("own.jsonl", b"", "--tasks", "holds no question"),
+        ("own.gguf", None, "--dense", "own.gguf does not exist"),
+    ],
+)
+def test_files_that_cannot_be_used_are_one_line(
+    tiny_folder: Path, tmp_path: Path, name: str, content: bytes | None, option: str, says: str
+) -> None:
+    """Models are looked for before any is measured."""
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(BedsideError, match=says) as caught:
+        run(str(tiny_folder), "--text", "starter", option, str(tmp_path / name))
+    assert "\n" not in str(caught.value)
 
 
 def test_an_empty_text_file_is_one_line(tmp_path: Path) -> None:
