@@ -43,6 +43,7 @@ NOTHING_LEFT = ""
 def run_job(job: Job) -> dict[str, Any]:
     """Run what is not finished and write the report; returns the run's manifest. Raises BedsideError of any kind."""
     with locked(job.out), disk_errors(job.out), torch.inference_mode():
+        _remove_partials(job.out)
         manifest = _describe(job)
         _refuse_another_run(job, manifest)
         write_json(job.out / RECORD, manifest)
@@ -71,6 +72,14 @@ def assist_job(job: Job) -> None:
             assert assist is not None
             with memory_errors(name):
                 assist(job)
+
+
+def _remove_partials(out: Path) -> None:
+    """What a process that was killed had been writing: a model file's would lie there with all its gigabytes."""
+    for folder in (out / "stages", out / "gguf"):
+        for path in folder.rglob(".*.partial"):
+            if path.is_file():
+                path.unlink()
 
 
 def _refuse_another_run(job: Job, manifest: dict[str, Any]) -> None:

@@ -29,8 +29,8 @@ def solve_symmetric(matrix: torch.Tensor, right: torch.Tensor, added: torch.Tens
     for share in JITTER:
         working.copy_(matrix).diagonal().add_(added + share * mean)
         if factor_in_place(working):
-            found = torch.linalg.solve_triangular(working, right, upper=False)
-            found = torch.linalg.solve_triangular(working.mT, found, upper=True)
+            half = torch.linalg.solve_triangular(working, right, upper=False)
+            found: torch.Tensor = torch.linalg.solve_triangular(working.mT, half, upper=True)
             if bool(torch.isfinite(found).all()):
                 return found
     working.copy_(matrix).diagonal().add_(added)

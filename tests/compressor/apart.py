@@ -12,6 +12,7 @@ from compressor.heal.heal import heal
 from compressor.job import open_job
 from compressor.pipeline import run_job
 from compressor.recipe.load import load_recipe
+from compressor.stages import saliency
 from compressor.walk import StreamCheckpoint
 from tests.compressor.runs import Silent
 
@@ -41,6 +42,7 @@ def _run(folder: Path, recipe: Path, out: Path, death: Death | None) -> None:
     StreamCheckpoint.__init__.__defaults__ = (0.0,)
     assert heal.__kwdefaults__ is not None
     heal.__kwdefaults__["checkpoint_every_s"] = 0.0
+    saliency.GRADIENTS_EVERY_S = 0.0
     if death is not None:
         sys.addaudithook(_Killer(out, death))
     run_job(open_job("reference", folder, load_recipe(str(recipe)), out=out, data=None, reporter=Silent()))

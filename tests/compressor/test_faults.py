@@ -54,7 +54,10 @@ context_tokens = 64
 """
 
 
-@pytest.mark.parametrize(("method", "criterion"), [("search", "obs-exact"), ("learned", "taylor")])
+@pytest.mark.parametrize(
+    ("method", "criterion"),
+    [("search", "obs-exact"), pytest.param("learned", "taylor", marks=pytest.mark.slow)],
+)
 def test_killed_in_the_middle_of_every_stage(tiny_folder: Path, tmp_path: Path, method: str, criterion: str) -> None:
     """Before a file that the stage has done is put in its place: its first one, and one further on drawn by seed."""
     recipe, out, moments = tmp_path / "killed.toml", tmp_path / "run", random.Random(7)
@@ -65,6 +68,7 @@ def test_killed_in_the_middle_of_every_stage(tiny_folder: Path, tmp_path: Path, 
             assert run_apart(tiny_folder, recipe, out, Death(stage, files)) == -signal.SIGKILL
     assert run_apart(tiny_folder, recipe, out) == 0
     assert hashes(out) == hashes(tmp_path / "whole")
+    assert not [path for path in out.glob("**/*.partial") if path.is_file()]
     assert {path.parent.name for path in out.glob("stages/*/manifest.json")} == set(STAGES)
 
 
