@@ -62,7 +62,9 @@ def quantization_sections(
         sections.append((f"Quantization, {text}", RISE_COLUMNS, [_rise_cells(rise) for rise in found]))
         sections.append((f"Verdicts on Q4_0, {text}", VERDICT_COLUMNS, verdict_cells(found, rise_nats)))
     if rise_nats:
-        cells = [(name, f"{nats:+.5f}", _share(share)) for name, nats, share in tensor_costs(rise_nats)]
+        cells: list[tuple[str, ...]] = [
+            (name, f"{nats:+.5f}", _share(share)) for name, nats, share in tensor_costs(rise_nats)
+        ]
         sections.append(("What Q4_0 costs by tensor, tuning text", TENSOR_COLUMNS, cells))
     return [section for section in sections if section[2]]
 
@@ -73,7 +75,7 @@ def verdict_cells(found: Sequence[Rise], rise_nats: Mapping[str, float] | None) 
     ours = next((rise for rise in found if rise.file.endswith("Q4_0") and rise.file != _DENSE), None)
     if ours is None:
         return []
-    cells = []
+    cells: list[tuple[str, ...]] = []
     if _DENSE in nats:
         # Where dense does not rise, ours may not either.
         met = ours.nats <= MOST_OF_DENSE * max(nats[_DENSE], 0.0)
