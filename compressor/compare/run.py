@@ -12,6 +12,7 @@ from compressor.compare.cell import FORMAT, Cell, Measured, Missing, dense_cell,
 from compressor.compare.grid import Plan, wanted_cells
 from compressor.compare.measure import measure_cell
 from compressor.compare.summary import Scores, columns_of
+from compressor.device_memory import memory_errors
 from compressor.errors import BudgetError, FamilyError, MemoryShortError, RunError
 from compressor.heal.rows import source_name
 from compressor.job import Job, model_files
@@ -83,7 +84,8 @@ def _run_cells(comparison: Comparison, cells: list[Cell], measure: Measure) -> N
 def _try_cell(comparison: Comparison, cell: Cell, measure: Measure) -> Measured | None:
     job = comparison.bench.job
     try:
-        measured = measure(comparison.bench, cell, job.out / "work" / cell.name)
+        with memory_errors(cell.name):
+            measured = measure(comparison.bench, cell, job.out / "work" / cell.name)
     except StorageError:
         raise
     except CANNOT_BE_HAD as error:
