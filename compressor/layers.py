@@ -4,7 +4,7 @@ Calibration, reconstruction and the tuning loss all walk the model this way, eac
 `attend`, `ffn_input`, `ffn_inner` (h, the input of down), `ffn_output`, `add_ffn`. Compute is float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -22,8 +22,9 @@ OPTIONAL = frozenset({"down_bias"})
 NORMS = frozenset({"attention_norm", "ffn_norm", "q_norm", "k_norm", "attention_post_norm", "ffn_post_norm"})
 HEAD_ROWS = 8192
 """Rows of the output matrix in float32 at once: a whole one of 128,256 × 4,096 would be 2.1 GB."""
-HEAD_POSITIONS = 2048
-"""Positions whose logits against those rows are held at once."""
+HEAD_POSITIONS = 256
+"""Positions whose logits against those rows are held at once, 16 MiB in float64. From 32 MiB on glibc takes every block
+from the kernel anew, and the zeroing of its pages took more time than the arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -236,21 +237,22 @@ def load_head(model: ModelView) -> tuple[torch.Tensor, torch.Tensor]:
     return load_final_norm(model), stored_head(model).to(model.device, torch.float32)
 
 
+def head_parts(model: ModelView, head: torch.Tensor, positions: int) -> Iterator[tuple[slice, slice, torch.Tensor]]:
+    """Every part of so many positions with every part of the output matrix: both as slices, and the rows in float32."""
+    for row in range(0, len(head), HEAD_ROWS):
+        rows = slice(row, min(row + HEAD_ROWS, len(head)))
+        part = head[rows].to(model.device, torch.float32)
+        for start in range(0, positions, HEAD_POSITIONS):
+            yield slice(start, min(start + HEAD_POSITIONS, positions)), rows, part
+
+
 def row_losses(model: ModelView, hidden: Sequence[torch.Tensor], batches: Sequence[Batch]) -> list[tuple[float, int]]:
     """Per row, in the order of the batches: summed next-token loss in nats after the last layer, and tokens scored."""
     norm, head = load_final_norm(model), stored_head(model)
     losses = []
     for states, batch in zip(hidden, batches, strict=True):
         scored = batch.valid[:, 1:]
-        positions, targets = states[:, :-1][scored], batch.ids[:, 1:][scored].to(model.device)
-        nats = torch.cat(
-            [
-                _token_nats(model, part, wanted, norm, head)
-                for part, wanted in zip(
-                    torch.split(positions, HEAD_POSITIONS), torch.split(targets, HEAD_POSITIONS), strict=True
-                )
-            ]
-        )
+        nats = _token_nats(model, states[:, :-1][scored], batch.ids[:, 1:][scored].to(model.device), norm, head)
         counts = scored.sum(1).tolist()
         losses += [(float(row.sum()), count) for row, count in zip(torch.split(nats, counts), counts, strict=True)]
     return losses
@@ -259,15 +261,14 @@ def row_losses(model: ModelView, hidden: Sequence[torch.Tensor], batches: Sequen
 def _token_nats(
     model: ModelView, states: torch.Tensor, targets: torch.Tensor, norm: torch.Tensor, head: torch.Tensor
 ) -> torch.Tensor:
-    """−ln p(target), float64 (positions,), over parts of the vocabulary."""
+    """−ln p(target), float64 (positions,)."""
     total = torch.full((len(states),), -torch.inf, dtype=torch.float64, device=states.device)
     right = torch.zeros_like(total)
-    for start in range(0, len(head), HEAD_ROWS):
-        part = head[start : start + HEAD_ROWS].to(model.device, torch.float32)
-        logits = final_logits(model, states, norm, part)
-        total = torch.logaddexp(total, logits.logsumexp(1).double())
-        here = (targets >= start) & (targets < start + len(part))
-        right[here] = logits[here].gather(1, targets[here, None] - start)[:, 0].double()
+    for some, rows, part in head_parts(model, head, len(states)):
+        logits, wanted = final_logits(model, states[some], norm, part), targets[some]
+        total[some] = torch.logaddexp(total[some], logits.logsumexp(1).double())
+        here = (wanted >= rows.start) & (wanted < rows.stop)
+        right[some][here] = logits[here].gather(1, wanted[here, None] - rows.start)[:, 0].double()
     return total - right
 
 

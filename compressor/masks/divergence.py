@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from compressor.layers import (
-    HEAD_POSITIONS,
-    HEAD_ROWS,
     ModelView,
     embed,
     final_logits,
+    head_parts,
     load_final_norm,
     load_layer,
     pass_layer,
@@ -63,11 +62,8 @@ class Divergence:
         return torch.cat([states[batch.valid] for states, batch in zip(hidden, self._batches, strict=True)])
 
     def _parts(self) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Every part of the vocabulary, float32 (rows, hidden), with every part of the positions."""
-        for row in range(0, len(self._head), HEAD_ROWS):
-            head = self._head[row : row + HEAD_ROWS].to(self._model.device, torch.float32)
-            for start in range(0, len(self._states), HEAD_POSITIONS):
-                yield slice(start, start + HEAD_POSITIONS), head
+        for part, _, head in head_parts(self._model, self._head, len(self._states)):
+            yield part, head
 
     def _logits(self, states: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
         return final_logits(self._model, states, self._norm, head).double()

@@ -11,7 +11,8 @@ from compressor.calibrate import Statistics, calibrate, load_statistics, save_st
 from compressor.checkpoint import Checkpoint
 from compressor.families import find_family
 from compressor.families.llama import LlamaFamily
-from compressor.layers import ModelView, load_layer, rms_norm, stream_loss
+from compressor.layers import HEAD_POSITIONS, HEAD_ROWS, ModelView, load_layer, rms_norm, row_losses, stream_loss
+from compressor.masks.divergence import Divergence, final_states
 from compressor.rows import count_tokens, make_batches
 from compressor.walk import StreamCheckpoint
 from tests.compressor.tiny import make_model
@@ -57,6 +58,29 @@ def test_loss_equals_transformers(tmp_path: Path, config: dict[str, Any]) -> Non
         )
         ours = stream_loss(view(tmp_path), make_batches(samples, rows=2))
     assert ours == pytest.approx(nats / sum(len(row) - 1 for row in samples), abs=2e-5)
+
+
+def test_loss_and_divergence_over_parts_of_vocabulary_and_positions(tmp_path: Path) -> None:
+    """Two parts of 9,000 tokens, the second ragged, and two parts of 300 positions."""
+    models, generator = [], torch.Generator().manual_seed(2)
+    for seed in (0, 1):
+        make_model(tmp_path / str(seed), seed, vocab_size=HEAD_ROWS + 808, hidden_size=16)
+        models.append(LlamaForCausalLM.from_pretrained(tmp_path / str(seed)).eval())
+    models[1].lm_head.weight, models[1].model.norm.weight = models[0].lm_head.weight, models[0].model.norm.weight
+    models[1].save_pretrained(tmp_path / "1")
+    samples = torch.randint(6, HEAD_ROWS + 808, (3, HEAD_POSITIONS // 2), generator=generator)
+    batches = make_batches(samples.tolist(), rows=3)
+    with torch.inference_mode():
+        expected, found = (model(samples).logits.double().log_softmax(-1) for model in models)
+    nats = -expected[:, :-1].gather(2, samples[:, 1:, None])[..., 0].sum(1)
+
+    losses = row_losses(view(tmp_path / "0"), final_states(view(tmp_path / "0"), batches), batches)
+    divergence = Divergence(view(tmp_path / "0"), batches)
+
+    assert [loss for loss, _ in losses] == pytest.approx(nats.tolist(), rel=1e-5)
+    kl = float((expected.exp() * (expected - found)).sum(-1).mean())
+    assert divergence.of_model(view(tmp_path / "1")) == pytest.approx(kl, rel=1e-4)
+    assert divergence.of_model(view(tmp_path / "0")) == pytest.approx(0, abs=1e-9)
 
 
 def test_padding_and_batching_change_nothing(tiny_folder: Path) -> None:
