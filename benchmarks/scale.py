@@ -1,9 +1,10 @@
 """Llama 3 8B's size on this machine: a random-weight checkpoint from safetensors to a verified Q4_0 file, with time and memory.
 
 Usage: `python -m benchmarks.scale [--folder DIR] [--layers N]`. It makes a bf16 checkpoint of that shape (16 GB), runs
-`bedside compress` on it at 67% (global mask, reconstruction, no healing, 8 x 512 calibration tokens), samples the anonymous
-memory of the process and its children, and then measures what one layer costs at other token counts and widths. With
-BEDSIDE_DATA the tokenizer is Llama 3's own, from the folder beside; else a synthetic one of the same size.
+`bedside compress` on it at 67% (global mask, reconstruction, no healing), samples the anonymous memory of the process and its
+children, and then measures what one layer costs at other token counts and widths. Twelve starter notes calibrate: most are
+shorter than 512 tokens, and together they have as many as 8 x 512. With BEDSIDE_DATA the tokenizer is Llama 3's own, from
+the folder beside; else a synthetic one of the same size.
 """
 
 import argparse
@@ -48,7 +49,7 @@ SPLITTER = (
 RECIPE = """
 [calibrate]
 text = { starter = 1.0 }
-samples = 8
+samples = 12
 tokens_per_sample = 512
 grounded_share = 0.0
 [mask]
@@ -224,12 +225,14 @@ def _measure(folder: Path, layers: int) -> int:
     elapsed_s, peaks = compress(model, recipe, folder / "run")
     console.print(stage_table(folder / "run", peaks))
     manifests = [json.loads(path.read_text("utf-8")) for path in (folder / "run" / "stages").glob("*/manifest.json")]
+    tokens = next(record["facts"]["tokens"] for record in manifests if record["stage"] == "01-calibrate")
     verified_s = elapsed_s - sum(record["wall_s"] for record in manifests if record["stage"] > LAST_STAGE)
     peak = max(peaks.values())
     console.print(layer_costs(model, folder / "layer"))
     console.print(
-        f"{layers} layers: verified Q4_0 after {verified_s / 60:.1f} min, whole run {elapsed_s / 60:.1f} min,"
-        f" peak RssAnon {peak / 2**30:.2f} GiB (limits at {FULL_LAYERS} layers: {LIMIT_S / 60:.0f} min, 6 GiB)"
+        f"{layers} layers, {tokens:,} calibration tokens: verified Q4_0 after {verified_s / 60:.1f} min, whole run"
+        f" {elapsed_s / 60:.1f} min, peak RssAnon {peak / 2**30:.2f} GiB (limits at {FULL_LAYERS} layers:"
+        f" {LIMIT_S / 60:.0f} min, 6 GiB)"
     )
     return int(verified_s > LIMIT_S or peak > LIMIT_BYTES)
 

@@ -68,7 +68,7 @@ class Method:
         """The method in a table: only what is not the plainest case is named."""
         parts = ["atp (trains weights)" if self.criterion == "atp" else self.criterion]
         parts += [self.allocation] if self.allocation not in {"uniform", "own"} else []
-        parts += [f"{self.rounds} rounds"] if self.criterion.startswith("obs") else []
+        parts += [f"{self.rounds} round{'' if self.rounds == 1 else 's'}"] if self.criterion.startswith("obs") else []
         text = " ".join(parts)
         text += f" + {self.reconstruction}" if self.reconstruction != "none" else ""
         return text + (f", healed on {self.heal}" if self.heal != "none" else "")

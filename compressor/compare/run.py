@@ -13,7 +13,7 @@ from compressor.compare.grid import Plan, wanted_cells
 from compressor.compare.measure import measure_cell
 from compressor.compare.summary import Scores, columns_of
 from compressor.device_memory import memory_errors
-from compressor.errors import BudgetError, FamilyError, MemoryShortError, RunError
+from compressor.errors import BudgetError, FamilyError, MemoryShortError, RunError, TextError
 from compressor.heal.rows import source_name
 from compressor.job import Job, model_files
 from compressor.manifest import locked, versions, write_json
@@ -86,7 +86,8 @@ def _try_cell(comparison: Comparison, cell: Cell, measure: Measure) -> Measured 
     try:
         with memory_errors(cell.name):
             measured = measure(comparison.bench, cell, job.out / "work" / cell.name)
-    except StorageError:
+    except (StorageError, TextError):
+        # No other cell would do better: all are healed on the same rows.
         raise
     except CANNOT_BE_HAD as error:
         if cell == dense_cell():

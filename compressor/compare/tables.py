@@ -73,20 +73,26 @@ def _section(scores: Scores, plan: Plan, share: float) -> dict[str, Any]:
         LEARNED: learned(),
         CANDIDATES: candidates(),
         REFITTED: same_reconstruction(),
-        **{f"{ABLATION}, {part}": methods for part, methods in ablations().items()},
+        **(
+            {f"{ABLATION}, {part}": methods for part, methods in ablations().items()}
+            if share == plan.main_share
+            else {}
+        ),
         **{f"healed on {data}": heal_methods(scores.finished, share, plan.seeds[0], data) for data in plan.heals},
     }
-    rows = {name: [table_row(scores, method, share) for method in methods] for name, methods in groups.items()}
+    rows = {
+        name: [row for method in methods if (row := table_row(scores, method, share)) is not None]
+        for name, methods in groups.items()
+    }
     first = next(iter(scores.columns))
     return {
         "share": share,
         "removed": scores.removed(share),
         "ours": None if ours is None else table_row(scores, ours, share),
         "groups": {
-            name: sorted(
-                (row for row in found if row is not None), key=lambda row: float(row["texts"][first]["rise"]["value"])
-            )
+            name: sorted(found, key=lambda row: float(row["texts"][first]["rise"]["value"]))
             for name, found in rows.items()
+            if found
         },
     }
 

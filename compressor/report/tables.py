@@ -144,11 +144,11 @@ def print_table(report: Mapping[str, Any], console: Console) -> None:
         table = Table(
             title=f"{report['model']}, recipe {report['recipe']['name']}, on {text}",
             box=box.SIMPLE,
-            padding=(0, 1),
+            padding=(0, 1, 0, 0),
             pad_edge=False,
         )
         for index, column in enumerate(COLUMNS):
-            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0)
         for row in cells(report, text):
             table.add_row(*row[: len(COLUMNS)])
         console.print(table)

@@ -28,7 +28,7 @@ from compressor.compare.grid import candidates
 from compressor.compare.output import rate_curves
 from compressor.compare.terminal import short_healings, short_standings, short_verdicts
 from compressor.compare.texts import read_held_out
-from compressor.errors import DeviceError, RunError
+from compressor.errors import DeviceError, RunError, TextError
 from compressor.tokens import ChatTokenizer
 
 RECIPE = """
@@ -231,6 +231,22 @@ def test_a_report_needs_a_comparison_that_came_to_its_end(finished: Path, tmp_pa
     (tmp_path / "manifest.json").write_bytes((finished / "manifest.json").read_bytes())
     with pytest.raises(RunError, match="is not finished; run the same bedside compare"):
         CliRunner().invoke(app(), ["report", str(tmp_path)], catch_exceptions=False)
+
+
+def test_text_that_cannot_be_healed_on_ends_the_command(work: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    """Not one failed cell for every method: none of them could be healed."""
+    content = RECIPE.format(text="starter").replace(
+        "grounded_share = 0.0\n[evaluate]", "grounded_share = 0.5\n[evaluate]"
+    )
+    (tmp_path / "small.toml").write_text(content, "utf-8")
+    with pytest.raises(TextError, match="holds 0 grounded examples"):
+        run(tiny_folder, tmp_path, tmp_path / "out")
+
+
+def test_tables_without_rows_are_left_out_and_ablations_stand_at_the_main_share(finished: Path) -> None:
+    tables = json.loads((finished / "report" / "compare.json").read_text("utf-8"))["tables"]
+    assert all(rows for table in tables for rows in table["groups"].values())
+    assert [any(name.startswith("ablation") for name in table["groups"]) for table in tables] == [True, False]
 
 
 def test_compress_leaves_a_comparison_alone(finished: Path, work: Path, tiny_folder: Path) -> None:
