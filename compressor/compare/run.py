@@ -13,7 +13,7 @@ from compressor.compare.grid import Plan, wanted_cells
 from compressor.compare.measure import measure_cell
 from compressor.compare.summary import Scores, columns_of
 from compressor.device_memory import memory_errors
-from compressor.errors import BudgetError, FamilyError, MemoryShortError, RunError, TextError
+from compressor.errors import BudgetError, FamilyError, MemoryShortError, RunError
 from compressor.heal.rows import source_name
 from compressor.job import Job, model_files
 from compressor.manifest import locked, versions, write_json
@@ -22,7 +22,7 @@ from compressor.stages.contract import text_digest
 from compressor.storage import disk_errors
 from compressor.text import CORPORA
 from models.disk import hash_file
-from models.errors import StorageError
+from models.errors import StorageError, TextError
 
 Measure = Callable[[Bench, Cell, Path], Measured]
 CANNOT_BE_HAD = (BudgetError, FamilyError, MemoryShortError)

@@ -28,8 +28,9 @@ from compressor.compare.grid import candidates
 from compressor.compare.output import rate_curves
 from compressor.compare.terminal import short_healings, short_standings, short_verdicts
 from compressor.compare.texts import read_held_out
-from compressor.errors import DeviceError, RunError, TextError
+from compressor.errors import DeviceError, RunError
 from compressor.tokens import ChatTokenizer
+from models.errors import TextError
 
 RECIPE = """
 [calibrate]
