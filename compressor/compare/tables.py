@@ -38,7 +38,8 @@ is the form of our pipeline with the lowest. `saliency` alone is the paper's cri
 Týr's recipe without its evolutionary search; `wanda sequential` is scored on pruned inputs, `taylor llm-pruner` leaves the first
 and last layers whole, both as published; `slicegpt` has the same total parameters, its rotations counted; `atp` trains weights
 too and stands apart. So do masks learned by back-propagation: they are fitted to the loss on calibration text, which the
-tuning text resembles, so that their tuning loss is low without their being near the dense model on other text. Shares are those that are gone: widths come in blocks, and all methods keep the same number of neurons."""
+tuning text resembles, so that their tuning loss is low without their being near the dense model on other text. Shares are
+those that are gone: widths come in blocks, and all methods keep the same number of neurons."""
 
 
 def summarise(comparison: Comparison) -> dict[str, Any]:
