@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from compressor.compare.sequential import keep_sequentially
 from compressor.device_memory import FittingBatches, memory_errors
 from compressor.errors import MemoryShortError
 from compressor.importance import importance
@@ -124,11 +125,15 @@ def walk_importance(dense: ModelView, _pruned: ModelView, _folder: Path) -> list
     return [torch.from_numpy(values) for values in importance(dense, FITTING).values()]
 
 
+def walk_sequentially(dense: ModelView, _pruned: ModelView, _folder: Path) -> list[torch.Tensor]:
+    return keep_sequentially(dense, FITTING, 64)
+
+
 def walk_loss(dense: ModelView, _pruned: ModelView, _folder: Path) -> list[torch.Tensor]:
     return [torch.tensor(stream_loss(dense, TUNING))]
 
 
-@pytest.mark.parametrize("walk", [walk_reconstruct, walk_curves, walk_importance, walk_loss])
+@pytest.mark.parametrize("walk", [walk_reconstruct, walk_curves, walk_importance, walk_sequentially, walk_loss])
 def test_every_walk_goes_on_with_fewer_rows(
     walk: Any, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
