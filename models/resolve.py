@@ -31,8 +31,8 @@ def resolve_gguf(name_or_path: str | Path, store: Store | None = None) -> Path:
         command = f"bedside compress {name} --recipe {recipe} --out RUN"
         raise ModelNotFoundError(f"{name} is a checkpoint, which cannot be run: `{command}` makes a GGUF file of it")
     if path.suffix == ".gguf":
-        raise ModelFileError(f"{path} does not exist: check the path")
-    raise not_found(name, store)
+        raise ModelFileError(f"{name} does not exist: check the path")
+    raise _not_there(name, store)
 
 
 def resolve_checkpoint(name_or_path: str | Path, store: Store | None = None) -> Path:
@@ -40,7 +40,7 @@ def resolve_checkpoint(name_or_path: str | Path, store: Store | None = None) -> 
 
     Raises:
         ModelNotFoundError: no such model here; the message says what to run.
-        ModelFileError: it names a folder that is no checkpoint.
+        ModelFileError: it names a folder that is no checkpoint, or a path that is not there.
     """
     name, store = str(name_or_path), store or Store()
     if name == REFERENCE_ID:
@@ -55,7 +55,14 @@ def resolve_checkpoint(name_or_path: str | Path, store: Store | None = None) -> 
         return path
     if manifest is not None or path.is_file():
         raise ModelNotFoundError(f"{name} is a single file, not a checkpoint folder with config.json and safetensors")
-    raise not_found(name, store)
+    raise _not_there(name, store)
+
+
+def _not_there(name: str, store: Store) -> ModelFileError | ModelNotFoundError:
+    """A Hub repository's name looks like a relative path; what starts with a dot or a root can only be a path."""
+    if name.startswith(".") or Path(name).is_absolute():
+        return ModelFileError(f"{name} does not exist: check the path")
+    return not_found(name, store)
 
 
 def not_found(name: str, store: Store) -> ModelNotFoundError:
