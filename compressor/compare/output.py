@@ -63,7 +63,9 @@ def size_lines(summary: Summary, text: str) -> list[SizeLine]:
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for table in summary["tables"]:
         rows = [("ours", "ours", table["ours"])] if table["ours"] is not None else []
-        rows += [(row["method"], "other", row) for group in (PUBLISHED, TRAINED) for row in table["groups"][group]]
+        rows += [
+            (row["method"], "other", row) for group in (PUBLISHED, TRAINED) for row in table["groups"].get(group, ())
+        ]
         for label, kind, row in rows:
             found.setdefault((label, kind), []).append((row["parameters"], row["texts"][text]["perplexity"]))
     dense = next(point for point in summary["sweep"] if point["method"] == "dense")

@@ -48,7 +48,7 @@ def _rises(table: Mapping[str, Any], columns: list[str]) -> Table:
         shown.add_column(name, justify="right", no_wrap=True)
     ours = table["ours"]
     rows = [("ours", ours)] if ours is not None else []
-    rows += [(row["method"], row) for group in (PUBLISHED, TRAINED) for row in table["groups"][group]]
+    rows += [(row["method"], row) for group in (PUBLISHED, TRAINED) for row in table["groups"].get(group, ())]
     for label, row in rows:
         shown.add_row(label, *(f"{row['texts'][name]['rise']['value']:.3f}" for name in columns))
     return shown

@@ -1,6 +1,7 @@
 """`bedside compare` on the tiny model: cells, tables, figures, resuming, failures."""
 
 import csv
+import io
 import json
 import math
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import typer
+from rich.console import Console
 from transformers import LlamaForCausalLM
 from typer.testing import CliRunner, Result
 
@@ -25,8 +27,8 @@ from compressor.compare.cell import (
     write_missing,
 )
 from compressor.compare.grid import candidates
-from compressor.compare.output import rate_curves
-from compressor.compare.terminal import short_healings, short_standings, short_verdicts
+from compressor.compare.output import rate_curves, size_lines
+from compressor.compare.terminal import print_summary, short_healings, short_standings, short_verdicts
 from compressor.compare.texts import read_held_out
 from compressor.errors import DeviceError, RunError
 from compressor.tokens import ChatTokenizer
@@ -248,6 +250,17 @@ def test_tables_without_rows_are_left_out_and_ablations_stand_at_the_main_share(
     tables = json.loads((finished / "report" / "compare.json").read_text("utf-8"))["tables"]
     assert all(rows for table in tables for rows in table["groups"].values())
     assert [any(name.startswith("ablation") for name in table["groups"]) for table in tables] == [True, False]
+
+
+def test_figure_and_tables_without_the_methods_that_a_share_lacks(finished: Path) -> None:
+    """At the share of the verdict ATP is not measured."""
+    summary = json.loads((finished / "report" / "compare.json").read_text("utf-8"))
+    del summary["tables"][1]["groups"]["published, trains weights too"]
+    (line,) = [line for line in size_lines(summary, "starter") if line.label.startswith("atp")]
+    assert len(line.points) == 1
+    screen = io.StringIO()
+    print_summary(summary, Console(file=screen, width=80))
+    assert screen.getvalue().count("atp (trains weights)") == 1
 
 
 def test_compress_leaves_a_comparison_alone(finished: Path, work: Path, tiny_folder: Path) -> None:
