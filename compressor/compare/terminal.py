@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +79,14 @@ def short_standings(summary: Mapping[str, Any]) -> list[str]:
 
 
 def short_healings(summary: Mapping[str, Any]) -> list[str]:
-    """One line of at most 80 columns for each rate, text and healing of ours."""
+    """Of ours: a heading for each text that was healed on, and a line of at most 80 columns for each rate and text."""
     lines = []
-    for item in summary["healing"]:
-        if item["is_ours"] and " " not in item["column"]:
-            name = f"{percent(item['removed'])} {item['column']}, healed on {item['heal']}"
+    healings = [item for item in summary["healing"] if item["is_ours"] and " " not in item["column"]]
+    for heal, items in groupby(healings, key=lambda item: item["heal"]):
+        lines.append(f"ours healed on {heal}, perplexity as a multiple of dense healed alike:")
+        for item in items:
             recovered = "–" if item["recovered"] is None else f"{item['recovered']:.0%}"
             goal = "" if item["goal"] is None else f" ≤ {item['goal']} {_MET[item['met']]}"
-            lines.append(f"{name:<38.38} {item['ratio']:.2f} x dense, {recovered} of Δ back{goal}")
+            name = f"{percent(item['removed'])} {item['column']}"
+            lines.append(f"{name:<38.38} {item['ratio']:.2f}{goal}, {recovered} of Δ recovered")
     return lines
