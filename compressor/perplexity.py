@@ -1,6 +1,7 @@
 """Perplexity of a GGUF file through llama.cpp, in the two conventions that published figures use.
 
-`hf_stride`: each document alone, BOS once at its start, windows that overlap by half, every token scored once.
+`hf_stride`: each document alone, windows that overlap by half, every token scored once. Each window starts with BOS, where
+Hugging Face's guide cuts plain slices: a model that attends to BOS fails without it, in every window but the first.
 `llama_cpp_chunk`: all documents as one text, cut into windows that start with BOS, only the second half of each scored.
 """
 
@@ -95,8 +96,8 @@ def score_documents(
     """
     stride, size_bytes = _Sum(), 0
     for document in documents:
-        ids = [*model.start, *model.tokenize(document)]
-        if len(ids) > 1:
+        ids = model.tokenize(document)
+        if len(model.start) + len(ids) > 1:
             _score_strided(model, ids, window, stride)
             size_bytes += len(document.encode()) - (0 if model.start else model.token_size(ids[0]))
         advance()
@@ -123,12 +124,13 @@ class _GgufTokens:
 
 
 def _score_strided(model: TokenModel, ids: Sequence[int], window: int, total: _Sum) -> None:
-    scored_to = 1
+    start = model.start
+    scored_to = 0 if start else 1
     for begin in range(0, len(ids), window // 2):
-        end = min(begin + window, len(ids))
+        end = min(begin + window - len(start), len(ids))
         if end <= scored_to:
             break
-        total.add(model.token_nats(ids[begin:end], scored_to - begin))
+        total.add(model.token_nats([*start, *ids[begin:end]], len(start) + scored_to - begin))
         scored_to = end
 
 

@@ -18,7 +18,7 @@ COLUMNS = ("file", "size MB", "parameters", "FFN cut", "perplexity", "bits/byte"
 LONG_COLUMNS = (*COLUMNS, "prompt tok/s", "llama.cpp chunks")
 
 CONVENTIONS = """\
-Perplexity (`hf_stride`): each document alone, BOS first, windows overlapping by half, every token scored once; bits per
+Perplexity (`hf_stride`): each document alone, windows overlapping by half, each from BOS, every token scored once; bits per
 byte are of this. llama.cpp chunks (`llama_cpp_chunk`): all text joined, windows starting with BOS, second half scored.
 Both are of the file itself, through llama.cpp."""
 

@@ -44,6 +44,33 @@ def test_even_bytes_cost_eight_bits_with_and_without_bos(start: list[int], windo
     assert found.scored_tokens == sum(len(text.encode()) - (not start) for text in documents)
 
 
+class Recorder(EvenBytes):
+    """What it was asked to score."""
+
+    def __init__(self, start: list[int]) -> None:
+        super().__init__(start)
+        self.asked: list[tuple[list[int], int]] = []
+
+    def token_nats(self, ids: Sequence[int], first: int) -> list[float]:
+        self.asked.append((list(ids), first))
+        return super().token_nats(ids, first)
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 40, 64])
+def test_every_window_starts_with_bos_and_every_token_is_scored_once(length: int) -> None:
+    model, text = Recorder([0]), "".join(chr(33 + place) for place in range(length))
+    score_documents(model, [text], 16)
+    scored: list[int] = []
+    for number, (ids, first) in enumerate(model.asked):
+        if len(scored) == length:
+            break  # what follows is the other convention
+        assert ids[0] == 0
+        assert len(ids) <= 16
+        assert first == (8 if number else 1)
+        scored += ids[first:]
+    assert bytes(scored).decode() == text
+
+
 def test_nothing_to_score_is_one_line() -> None:
     with pytest.raises(TextError, match="no token that follows another"):
         score_documents(EvenBytes([]), ["a", ""], 64)
