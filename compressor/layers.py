@@ -215,6 +215,20 @@ def pass_layer(model: ModelView, weights: LayerWeights, hidden: torch.Tensor, ba
     return model.fitting.run(partial(through_layer, model, weights), hidden, batch)
 
 
+def attend_fitting(model: ModelView, weights: LayerWeights, hidden: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """`attend` in as many rows at once as the device's memory takes. Raises MemoryShortError."""
+    return model.fitting.run(lambda states, _: attend(model, weights, states), hidden, batch)
+
+
+def inner_fitting(model: ModelView, weights: LayerWeights, attended: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The input of down (positions, width), in as many rows at once as the device's memory takes. Raises MemoryShortError."""
+
+    def inner(states: torch.Tensor, part: Batch) -> torch.Tensor:
+        return ffn_inner(model, weights, ffn_input(model, weights, states, part.valid))
+
+    return model.fitting.run(inner, attended, batch)
+
+
 def final_logits(model: ModelView, states: torch.Tensor, norm: torch.Tensor, head: torch.Tensor) -> torch.Tensor:
     """Logits (…, rows of head) of the states after the last layer; `head` may be a part of the output matrix."""
     logits = rms_norm(states, norm, model.shape.norm_eps) @ head.T

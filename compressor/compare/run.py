@@ -87,7 +87,7 @@ def _try_cell(comparison: Comparison, cell: Cell, measure: Measure) -> Measured 
         with memory_errors(cell.name):
             measured = measure(comparison.bench, cell, job.out / "work" / cell.name)
     except (StorageError, TextError):
-        # No other cell would do better: all are healed on the same rows.
+        # No other cell would do better: they share the disk, and the rows that they are healed on.
         raise
     except CANNOT_BE_HAD as error:
         if cell == dense_cell():

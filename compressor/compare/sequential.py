@@ -6,22 +6,11 @@ layer and the residual stream are in memory.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import torch
 
 from compressor.criteria.wanda import wanda_scores
-from compressor.layers import (
-    LayerWeights,
-    ModelView,
-    add_ffn,
-    attend,
-    embed,
-    ffn_inner,
-    ffn_input,
-    ffn_output,
-    load_layer,
-)
+from compressor.layers import ModelView, add_ffn, attend_fitting, embed, ffn_output, inner_fitting, load_layer
 from compressor.masks.choose import keep_highest
 from compressor.rows import Batch
 from compressor.walk import Advance
@@ -35,30 +24,17 @@ def keep_sequentially(
     for index in range(dense.shape.layers):
         weights = load_layer(dense, index)
         attended = [
-            dense.fitting.run(partial(_attend, dense, weights), states, batch)
-            for states, batch in zip(hidden, batches, strict=True)
+            attend_fitting(dense, weights, states, batch) for states, batch in zip(hidden, batches, strict=True)
         ]
         squares = torch.zeros(weights.gate.shape[0], dtype=torch.float64, device=dense.device)
         for states, batch in zip(attended, batches, strict=True):
-            inner = dense.fitting.run(partial(_inner, dense, weights), states, batch)
+            inner = inner_fitting(dense, weights, states, batch)
             squares += inner.square().sum(0, dtype=torch.float64)
         (stay,) = keep_highest([wanda_scores(squares, weights.down)], [width])
         weights = replace(weights, gate=weights.gate[stay], up=weights.up[stay], down=weights.down[:, stay])
         for place, (states, batch) in enumerate(zip(attended, batches, strict=True)):
-            hidden[place] = dense.fitting.run(partial(_add_ffn, dense, weights), states, batch)
+            output = ffn_output(weights, inner_fitting(dense, weights, states, batch))
+            hidden[place] = add_ffn(dense, weights, states, batch.valid, output)
         kept.append(stay.cpu())
         advance()
     return kept
-
-
-def _attend(model: ModelView, weights: LayerWeights, states: torch.Tensor, _: Batch) -> torch.Tensor:
-    return attend(model, weights, states)
-
-
-def _inner(model: ModelView, weights: LayerWeights, states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    return ffn_inner(model, weights, ffn_input(model, weights, states, batch.valid))
-
-
-def _add_ffn(model: ModelView, weights: LayerWeights, states: torch.Tensor, batch: Batch) -> torch.Tensor:
-    output = ffn_output(weights, _inner(model, weights, states, batch))
-    return add_ffn(model, weights, states, batch.valid, output)

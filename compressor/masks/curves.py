@@ -17,11 +17,10 @@ from compressor.layers import (
     LayerWeights,
     ModelView,
     add_ffn,
-    attend,
+    attend_fitting,
     embed,
-    ffn_inner,
-    ffn_input,
     ffn_output,
+    inner_fitting,
     load_layer,
     pass_layer,
 )
@@ -105,13 +104,9 @@ def _cut_layer(
     weights = load_layer(model, layer)
     gram = torch.zeros((model.shape.ffn if inputs.refit else 0,) * 2, dtype=torch.float64, device=model.device)
     attended, inner = [], []
-
-    def inner_of(states: torch.Tensor, batch: Batch) -> torch.Tensor:
-        return ffn_inner(model, weights, ffn_input(model, weights, states, batch.valid))
-
     for index, batch in enumerate([*inputs.fitting, *inputs.tuning]):
-        stream = model.fitting.run(lambda states, _: attend(model, weights, states), hidden[index], batch)
-        h = model.fitting.run(inner_of, stream, batch)
+        stream = attend_fitting(model, weights, hidden[index], batch)
+        h = inner_fitting(model, weights, stream, batch)
         hidden[index] = add_ffn(model, weights, stream, batch.valid, ffn_output(weights, h))
         if index >= split:
             attended.append(stream)

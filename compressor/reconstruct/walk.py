@@ -19,11 +19,11 @@ from compressor.layers import (
     LayerWeights,
     ModelView,
     add_ffn,
-    attend,
+    attend_fitting,
     embed,
-    ffn_inner,
     ffn_input,
     ffn_output,
+    inner_fitting,
     load_layer,
     mean_loss,
     pass_layer,
@@ -144,19 +144,17 @@ class Reconstruction:
         save_tensors(layer_file(folder, layer), {name: tensor.cpu() for name, tensor in replaced.items()})
         for index, batch in enumerate(self._batches):
             attended = progress.pruned[index]
-            output = ffn_output(refitted, self._inner(refitted, attended, batch))
+            output = ffn_output(refitted, inner_fitting(self._dense, refitted, attended, batch))
             progress.pruned[index] = add_ffn(self._pruned, refitted, attended, batch.valid, output)
 
     def _enter_layer(self, dense: LayerWeights, pruned: LayerWeights, progress: _Progress, index: int) -> torch.Tensor:
         """Attention of both streams and the dense FFN; returns what down should give on pruned inputs."""
         batch = self._batches[index]
         progress.dense[index] = pass_layer(self._dense, dense, progress.dense[index], batch)
-        progress.pruned[index] = self._dense.fitting.run(
-            lambda states, _: attend(self._pruned, pruned, states), progress.pruned[index], batch
-        )
+        progress.pruned[index] = attend_fitting(self._dense, pruned, progress.pruned[index], batch)
         if self._target == "dense":
             return progress.dense[index][batch.valid] - progress.pruned[index][batch.valid]
-        return ffn_output(dense, self._inner(dense, progress.pruned[index], batch))
+        return ffn_output(dense, inner_fitting(self._dense, dense, progress.pruned[index], batch))
 
     def _choose_neurons(
         self, dense: LayerWeights, width: int, progress: _Progress, wanted: Sequence[torch.Tensor]
@@ -167,7 +165,7 @@ class Reconstruction:
         ffn = dense.gate.shape[0]
         gram = torch.zeros((ffn, ffn), dtype=torch.float64, device=dense.gate.device)
         for index in range(self._fitting):
-            h = self._inner(dense, progress.pruned[index], self._batches[index])
+            h = inner_fitting(self._dense, dense, progress.pruned[index], self._batches[index])
             gram.add_(h.T @ h)
         return keep_by_rounds(damp(gram), dense.down.double(), width, self._rounds)
 
@@ -191,14 +189,8 @@ class Reconstruction:
             lacking = wanted[index]
             if pruned.down_bias is not None and not self._bias:
                 lacking = lacking - pruned.down_bias
-            side.add(self._inner(pruned, progress.pruned[index], batch), lacking)
+            side.add(inner_fitting(self._dense, pruned, progress.pruned[index], batch), lacking)
         return choose_weight(fit, held, _start(pruned, biased=self._bias), shares)
-
-    def _inner(self, weights: LayerWeights, attended: torch.Tensor, batch: Batch) -> torch.Tensor:
-        def inner(states: torch.Tensor, part: Batch) -> torch.Tensor:
-            return ffn_inner(self._dense, weights, ffn_input(self._dense, weights, states, part.valid))
-
-        return self._dense.fitting.run(inner, attended, batch)
 
 
 def _start(pruned: LayerWeights, *, biased: bool) -> torch.Tensor:

@@ -61,7 +61,7 @@ def test_loss_equals_transformers(tmp_path: Path, config: dict[str, Any]) -> Non
 
 
 def test_loss_and_divergence_over_parts_of_vocabulary_and_positions(tmp_path: Path) -> None:
-    """Two parts of 9,000 tokens, the second ragged, and two parts of 300 positions."""
+    """Two parts of 9,000 tokens and two of 384 positions, the second ragged."""
     models, generator = [], torch.Generator().manual_seed(2)
     for seed in (0, 1):
         make_model(tmp_path / str(seed), seed, vocab_size=HEAD_ROWS + 808, hidden_size=16)
