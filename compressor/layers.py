@@ -24,7 +24,7 @@ HEAD_ROWS = 8192
 """Rows of the output matrix in float32 at once: a whole one of 128,256 × 4,096 would be 2.1 GB."""
 HEAD_POSITIONS = 256
 """Positions whose logits against those rows are held at once, 16 MiB in float64. From 32 MiB on glibc takes every block
-from the kernel anew, and the zeroing of its pages took more time than the arithmetic."""
+from the kernel anew, and the zeroing of its pages took as much time again as the arithmetic."""
 
 
 @dataclass(frozen=True)
