@@ -7,7 +7,7 @@ hold the answer. The gold passage stands anywhere; distractors share its title, 
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -33,6 +33,14 @@ class Example:
     def messages(self) -> list[dict[str, str]]:
         """The prompt as chat messages, without the answer."""
         return grounded_messages(self.question, self.passages, self.first, self.note)
+
+
+def conversations(sections: Sequence[Section], seed: int) -> Iterator[list[dict[str, str]]]:
+    """Endless examples on the sections as chat messages, answer last."""
+    builder, rng = ExampleBuilder(sections), random.Random(seed)
+    while builder.sections:
+        example = builder.draw(rng)
+        yield [*example.messages(), {"role": "assistant", "content": example.answer}]
 
 
 @dataclass(frozen=True)

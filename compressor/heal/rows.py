@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from itertools import chain, islice, takewhile
 from pathlib import Path
 
+from compressor.examples.corpora import read_sections
+from compressor.examples.grounded import conversations
 from compressor.grounded import Messages, grounded_examples
 from compressor.recipe.tables import Heal
 from compressor.text import Document, read_source, split_tuning
 from compressor.tokens import ChatTokenizer
 from models.errors import TextError
-from models.starter import Note, split_notes
+from models.starter import split_notes
 
+SECTIONED = "medquad"
+"""The data that has titles, headings and questions, so that grounded examples are made of it."""
 SOURCES = {"meadow": "medical_meadow"}
 """Names of `heal.data` that stand for a corpus of another name."""
 GROUNDED_DRAWS = 8
@@ -49,11 +53,10 @@ def build_heal_rows(recipe: Heal, tokenizer: ChatTokenizer, data: Path | None) -
     source = source_name(recipe)
     documents = read_source(source, data, "train")
     parts = split_tuning(documents, (document.id for document in documents), source)
-    notes = split_notes()[0]
-    note_parts = split_tuning(notes, (note.id for note in notes), "starter")
+    grounded = _grounded_parts(recipe, data)
     most = None if recipe.steps is None else recipe.steps * recipe.batch_rows
-    train = _mixed(recipe, tokenizer, parts[0], note_parts[0], most=most, epochs=recipe.epochs)
-    tuning = _mixed(recipe, tokenizer, parts[1], note_parts[1], most=recipe.tuning_rows, epochs=1)
+    train = _mixed(recipe, tokenizer, parts[0], grounded[0], most=most, epochs=recipe.epochs)
+    tuning = _mixed(recipe, tokenizer, parts[1], grounded[1], most=recipe.tuning_rows, epochs=1)
     if len(train) < recipe.batch_rows:
         raise TextError(
             f"text {source} gives {len(train)} rows, less than one step of heal.batch_rows = {recipe.batch_rows}; "
@@ -66,7 +69,7 @@ def _mixed(
     recipe: Heal,
     tokenizer: ChatTokenizer,
     documents: Sequence[Document],
-    notes: Sequence[Note],
+    conversations: Iterator[Messages],
     *,
     most: int | None,
     epochs: int,
@@ -76,7 +79,9 @@ def _mixed(
     plain = chain.from_iterable(_plain_rows(recipe, tokenizer, documents) for _ in range(epochs))
     rows = list(islice(plain, None if most is None else most - round(most * share)))
     grounded = round(len(rows) * share / (1 - share))
-    rows += _grounded_rows(recipe, tokenizer, notes, grounded if most is None else min(grounded, most - len(rows)))
+    rows += _grounded_rows(
+        recipe, tokenizer, conversations, grounded if most is None else min(grounded, most - len(rows))
+    )
     random.Random(recipe.seed).shuffle(rows)
     return rows
 
@@ -109,9 +114,25 @@ def _document_rows(recipe: Heal, tokenizer: ChatTokenizer, document: Document) -
         yield _weighted(recipe, ids[:length], start, 1.0)
 
 
-def _grounded_rows(recipe: Heal, tokenizer: ChatTokenizer, notes: Sequence[Note], count: int) -> list[HealRow]:
+def _grounded_parts(recipe: Heal, data: Path | None) -> tuple[Iterator[Messages], Iterator[Messages]]:
+    """Endless conversations to train on and to tune on, from the documents that the other rows of each come from.
+
+    MedQuAD's own sections serve where it heals: the few dozen starter notes are soon known by heart.
+    """
+    if recipe.data == SECTIONED and data is not None:
+        sections = [*read_sections(data, SECTIONED, "train"), *read_sections(data, SECTIONED, "tuning")]
+        train, tuning = split_tuning(sections, (section.doc for section in sections), SECTIONED)
+        return conversations(train, recipe.seed), conversations(tuning, recipe.seed)
+    notes = split_notes()[0]
+    part = split_tuning(notes, (note.id for note in notes), "starter")
+    return grounded_examples(part[0], recipe.seed), grounded_examples(part[1], recipe.seed)
+
+
+def _grounded_rows(
+    recipe: Heal, tokenizer: ChatTokenizer, conversations: Iterator[Messages], count: int
+) -> list[HealRow]:
     rows: list[HealRow] = []
-    for turns in islice(grounded_examples(notes, recipe.seed), count * GROUNDED_DRAWS):
+    for turns in islice(conversations, count * GROUNDED_DRAWS):
         if len(rows) == count:
             break
         ids = tokenizer.messages(turns)

@@ -1,6 +1,8 @@
 """Which tokens healing learns from, and which documents."""
 
+import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,33 @@ def test_a_share_is_grounded_and_its_first_answer_token_weighs_most(tokenizer: C
         assert answer == NO_ANSWER or "]" in answer
         assert set(row.weights[1:start]) == {recipe.question_weight}
         assert set(row.weights[start + 1 :]) == {1.0}
+
+
+def test_medquad_is_asked_about_its_own_sections_and_documents_stay_apart(
+    tokenizer: ChatTokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "medquad").mkdir()
+    with gzip.open(tmp_path / "medquad" / "train.jsonl.gz", "wt", encoding="utf-8") as handle:
+        for index in range(80):
+            kind = ("treatment", "symptoms")[index % 2]
+            row = {"doc": f"d{index // 2}", "focus": f"Ailment{index // 2:02d}", "qtype": kind}
+            text = f"The {kind} of this ailment was written down in line {index}."
+            handle.write(json.dumps({**row, "question": f"What of {kind} {index}?", "answer": f"{text} {text}"}) + "\n")
+    rows = build_heal_rows(
+        small(data="medquad", steps=5, grounded_share=0.5, tokens_per_row=1024, decision_weight=7.0, tuning_rows=20),
+        tokenizer,
+        tmp_path,
+    )
+    titles = []
+    for part, wanted in ((rows.train, 20), (rows.tuning, 8)):
+        grounded = [tokenizer.decode(row.ids) for row in part if 7.0 in row.weights]
+        assert len(grounded) == wanted
+        titles.append({title for text in grounded for title in re.findall(r"Ailment\d\d", text)})
+    docs = [f"d{index}" for index in range(40)]
+    held = {f"Ailment{int(doc[1:]):02d}" for doc in split_tuning(docs, docs, "medquad")[1]}
+    assert titles[1] == held
+    assert len(titles[0]) > 10
+    assert not titles[0] & held
 
 
 def test_a_share_is_plain_text_as_perplexity_is_measured_on(tokenizer: ChatTokenizer, corpus: str) -> None:
