@@ -132,7 +132,7 @@ class Heal(_Table):
     data: Annotated[str, Field(min_length=1)] = "medquad"
     """`medquad`, `meadow` (both under --data), `starter`, a JSONL path, or `none`, which leaves the stage out."""
     grounded_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    """Share of the rows in the grounded run-time format, built from the starter notes."""
+    """Share of the rows in the grounded run-time format, made of MedQuAD where that is the data, else of the starter notes."""
     plain_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the other rows that are plain text, question above answer, every token weighing 1: what perplexity is measured
     on. The rest is in the chat template; documents without a question are plain text in any case."""
