@@ -19,7 +19,7 @@ from compressor.errors import RunError
 from compressor.storage import disk_errors, write_text
 from models.disk import hash_file
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a stage's result changes for the same inputs."""
 _VERSIONED = ("bedside", "gguf", "llama-cpp-python", "numpy", "safetensors", "tokenizers", "torch", "transformers")
 

@@ -30,6 +30,8 @@ def resolve_gguf(name_or_path: str | Path, store: Store | None = None) -> Path:
         recipe = model.recipes[0] if model is not None and model.recipes else "RECIPE"
         command = f"bedside compress {name} --recipe {recipe} --out RUN"
         raise ModelNotFoundError(f"{name} is a checkpoint, which cannot be run: `{command}` makes a GGUF file of it")
+    if path.is_dir():
+        raise ModelFileError(f"{name} is a folder without a model: give a GGUF file")
     if path.suffix == ".gguf":
         raise ModelFileError(f"{name} does not exist: check the path")
     raise _not_there(name, store)
@@ -60,7 +62,7 @@ def resolve_checkpoint(name_or_path: str | Path, store: Store | None = None) -> 
 
 def _not_there(name: str, store: Store) -> ModelFileError | ModelNotFoundError:
     """A Hub repository's name looks like a relative path; what starts with a dot or a root can only be a path."""
-    if name.startswith(".") or Path(name).is_absolute():
+    if name.startswith((".", "~")) or Path(name).is_absolute():
         return ModelFileError(f"{name} does not exist: check the path")
     return not_found(name, store)
 

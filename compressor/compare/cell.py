@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from compressor.manifest import write_json
 
-FORMAT = 2
+FORMAT = 3
 """Of the cells' meaning: raised whenever code changes what a cell of the same name is measured as."""
 Reconstruct = Literal["none", "bias", "own", "dense"]
 """What makes up for the neurons that went: nothing, FLAP's bias, or a refit towards the own output or the dense stream."""

@@ -53,9 +53,14 @@ def read_sections(data: Path, corpus: str, part: str) -> list[Section]:
     if not path.is_file():
         raise TextError(f"text {path} is missing; give the folder that holds the corpora with --data")
     sections: list[Section] = []
-    for _, row in read_objects(path):
-        if part == "valid" or is_tuning(str(row["doc"])) == (part == "tuning"):
-            sections.extend(_PARSERS[corpus](row))
+    for number, row in read_objects(path):
+        try:
+            if part == "valid" or is_tuning(str(row["doc"])) == (part == "tuning"):
+                sections.extend(_PARSERS[corpus](row))
+        except (KeyError, AttributeError, TypeError) as error:
+            raise TextError(
+                f"text {path} line {number} is no row of {corpus} ({type(error).__name__}: {error}); correct it"
+            ) from error
     return sections
 
 

@@ -119,7 +119,7 @@ def _grounded_parts(recipe: Heal, data: Path | None) -> tuple[Iterator[Messages]
 
     MedQuAD's own sections serve where it heals: the few dozen starter notes are soon known by heart.
     """
-    if recipe.data == SECTIONED and data is not None:
+    if recipe.data == SECTIONED and recipe.grounded_share and data is not None:
         sections = [*read_sections(data, SECTIONED, "train"), *read_sections(data, SECTIONED, "tuning")]
         train, tuning = split_tuning(sections, (section.doc for section in sections), SECTIONED)
         return conversations(train, recipe.seed), conversations(tuning, recipe.seed)
@@ -138,6 +138,8 @@ def _grounded_rows(
         ids = tokenizer.messages(turns)
         if len(ids) <= recipe.tokens_per_row:
             rows.append(_weighted(recipe, ids, _answer_start(tokenizer, turns), recipe.decision_weight))
+    if count and next(conversations, None) is None:
+        raise TextError(f"text {recipe.data} has no section that could be quoted; set heal.grounded_share = 0")
     if len(rows) < count:
         raise TextError(
             f"heal.tokens_per_row = {recipe.tokens_per_row} holds {len(rows)} grounded examples, {count} are wanted; "

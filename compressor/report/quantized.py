@@ -85,8 +85,6 @@ def verdict_cells(found: Sequence[Rise], rise_nats: Mapping[str, float] | None) 
     if _PLAIN in nats:
         against = f"{ours.nats:+.5f} and {nats[_PLAIN]:+.5f}"
         cells.append(("rise with and without matrix", against, "no worse with it", _verdict(ours.nats <= nats[_PLAIN])))
-    if not cells and rise_nats is None:
-        return []
     above = exp(ours.nats) - 1 > NAMED_ABOVE
     named = _named(rise_nats) if above else "none to name"
     cells.append(("perplexity above F16", f"{exp(ours.nats) - 1:+.1%}", f"above {NAMED_ABOVE:.0%} named", named))

@@ -5,7 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from compressor.errors import RecipeError
 from compressor.evaluate import evaluate_file
+from compressor.heal.rows import source_name
 from compressor.job import Job
 from compressor.manifest import write_json
 from compressor.stages.contract import Outcome, finished_files, text_digest
@@ -15,7 +17,7 @@ from compressor.tasks.generation import Citations, check_count, check_generation
 from compressor.tasks.gguf import GgufModel
 from compressor.tasks.items import Task
 from compressor.tasks.published import published_rows
-from compressor.text import read_texts
+from compressor.text import read_texts, resolve_file
 from models.disk import hash_file
 from models.errors import TextError
 
@@ -27,6 +29,7 @@ def evaluate_inputs(job: Job) -> dict[str, Any]:
     recipe = job.recipe.evaluate
     if recipe.citations and job.data is None:
         raise TextError("evaluate.citations needs MedQuAD: give --data DIR or set BEDSIDE_DATA")
+    _check_apart(job)
     _tasks(job)
     asked = (*(["starter"] if recipe.answers else []), *(["medquad"] if recipe.citations else []))
     return {
@@ -34,6 +37,22 @@ def evaluate_inputs(job: Job) -> dict[str, Any]:
         "text": {source: text_digest(job, source, "valid") for source in sorted({*recipe.text, *asked})},
         "tasks": {name: hash_file(task_file(name, job.data)) for name in recipe.tasks},
     }
+
+
+def _check_apart(job: Job) -> None:
+    """Text that is learnt is never measured on, whatever name it goes by. Raises RecipeError."""
+    recipe = job.recipe
+    learnt = {text: resolve_file(text, job.data, "train") for text in recipe.calibrate.text}
+    if recipe.heal is not None and recipe.heals:
+        learnt[recipe.heal.data] = resolve_file(source_name(recipe.heal), job.data, "train")
+    measured = {text: resolve_file(text, job.data, "valid") for text in recipe.evaluate.text}
+    measured |= {name: task_file(name, job.data) for name in recipe.evaluate.tasks}
+    if recipe.evaluate.citations:
+        measured["citations"] = resolve_file("medquad", job.data, "valid")
+    for text, path in learnt.items():
+        for name, other in measured.items():
+            if path is not None and other is not None and path.resolve() == other.resolve():
+                raise RecipeError(f"{path} is learnt ({text}) and measured on ({name}); give each a file of its own")
 
 
 def run_evaluate(job: Job, folder: Path) -> Outcome:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor.heal.heal import heal
-from compressor.heal.rows import HealRows, build_heal_rows, source_name
+from compressor.heal.rows import SECTIONED, HealRows, build_heal_rows, source_name
 from compressor.heal.training import count_steps
 from compressor.job import Job
 from compressor.recipe.tables import Heal
@@ -17,7 +17,8 @@ def heal_inputs(job: Job) -> dict[str, Any]:
     recipe = job.recipe.heal
     if recipe is None or not job.recipe.heals:
         return {}
-    sources = sorted({source_name(recipe), *(["starter"] if recipe.grounded_share else [])})
+    notes = recipe.grounded_share and recipe.data != SECTIONED
+    sources = sorted({source_name(recipe), *(["starter"] if notes else [])})
     return {"recipe": recipe.model_dump(), "text": {source: text_digest(job, source, "train") for source in sources}}
 
 

@@ -62,6 +62,7 @@ def test_what_was_not_made_is_not_judged() -> None:
     sections = quantization_sections(found, None, ["t"])
     assert [(title, cells) for title, _, cells in sections] == [
         ("Quantization, t", [("pruned Q4_0", "+0.01000", "+1.01%", "–")]),
+        ("Verdicts on Q4_0, t", [("perplexity above F16", "+1.0%", "above 5% named", "none to name")]),
     ]
     costs = quantization_sections(found, RISE_NATS, ["t"])[-1][2]
     assert costs[0] == ("ffn_down", "+0.05000", "62%")

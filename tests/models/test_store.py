@@ -263,7 +263,10 @@ def test_resolving_says_what_to_run(store: Store, gguf_file: Path, checkpoint: P
         resolve_checkpoint(tmp_path, store)
     with pytest.raises(ModelNotFoundError, match="models pull gemma-7b"):
         resolve_checkpoint("gemma-7b", store)
-    for path in ("./none", "../none", str(tmp_path / "none")):
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ModelFileError, match="bare is a folder without a model: give a GGUF file"):
+        resolve_gguf(tmp_path / "bare", store)
+    for path in ("./none", "../none", "~/none", str(tmp_path / "none")):
         for resolve in (resolve_gguf, resolve_checkpoint):
             with pytest.raises(ModelFileError, match=f"{path} does not exist: check the path"):
                 resolve(path, store)

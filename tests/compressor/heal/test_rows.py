@@ -96,6 +96,31 @@ def test_medquad_is_asked_about_its_own_sections_and_documents_stay_apart(
     assert not titles[0] & held
 
 
+@pytest.mark.parametrize(
+    ("row", "share", "told"),
+    [
+        ({"qtype": "treatment"}, 0.5, r"train\.jsonl\.gz line 1 is no row of medquad \(KeyError: 'focus'\)"),
+        ({"focus": "x"}, 0.5, r"line 1 is no row of medquad \(KeyError: 'qtype'\)"),
+        ({"focus": "Croup", "qtype": "treatment"}, 0.5, "medquad has no section that could be quoted"),
+        ({}, 0.0, None),
+    ],
+)
+def test_rows_without_what_a_section_needs_are_named(
+    tokenizer: ChatTokenizer, tmp_path: Path, row: dict[str, str], share: float, told: str | None
+) -> None:
+    (tmp_path / "medquad").mkdir()
+    with gzip.open(tmp_path / "medquad" / "train.jsonl.gz", "wt", encoding="utf-8") as handle:
+        for index in range(40):
+            line = {"doc": str(index), **row, "question": f"what of {index}?", "answer": f"- item {index}"}
+            handle.write(json.dumps(line) + "\n")
+    recipe = small(data="medquad", steps=2, grounded_share=share)
+    if told is None:
+        assert build_heal_rows(recipe, tokenizer, tmp_path).train
+    else:
+        with pytest.raises(TextError, match=told):
+            build_heal_rows(recipe, tokenizer, tmp_path)
+
+
 def test_a_share_is_plain_text_as_perplexity_is_measured_on(tokenizer: ChatTokenizer, corpus: str) -> None:
     rows = build_heal_rows(small(data=corpus, steps=None, plain_share=0.5), tokenizer, None).train
     plain = [row for row in rows if set(row.weights[1:]) == {1.0}]

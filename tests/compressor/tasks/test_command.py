@@ -10,6 +10,7 @@ import typer
 from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
 
+from compressor.errors import RecipeError
 from compressor.job import open_job
 from compressor.pipeline import run_job
 from compressor.recipe.load import load_recipe
@@ -126,6 +127,16 @@ def test_the_stage_is_keyed_by_the_corpora_behind_citations_and_answers(tiny_fol
     job = open_job("tiny", tiny_folder, loaded, out=tmp_path / "run", data=data, reporter=Silent())
     before = evaluate_inputs(job)["text"]
     assert set(before) == {str(own), "medquad", "starter"}
+    for learnt, asked, told in (
+        (data / "medquad" / "valid.jsonl.gz", measured, "measured on \\(citations\\)"),
+        (data / "medquad" / "valid.jsonl.gz", recipe.evaluate.model_copy(update={"citations": None}), r"\(retention\)"),
+    ):
+        calibrate = recipe.calibrate.model_copy(update={"text": {str(learnt): 1.0}})
+        leaking = recipe.model_copy(update={"evaluate": asked, "calibrate": calibrate})
+        job = open_job("tiny", tiny_folder, (name, leaking), out=tmp_path / "other", data=data, reporter=Silent())
+        with pytest.raises(RecipeError, match=told):
+            evaluate_inputs(job)
+    job = open_job("tiny", tiny_folder, loaded, out=tmp_path / "run", data=data, reporter=Silent())
     write_benchmarks(data, count=7)
     after = evaluate_inputs(job)["text"]
     assert {source for source in before if before[source] != after[source]} == {"medquad"}
