@@ -3,6 +3,8 @@
 BedsideError
 ├── LibraryError           the passage library cannot be opened or does not exist
 ├── PromptTooLongError     question and note leave no room for an answer in the model's context
+├── QueueFullError         as many requests wait as may
+├── EngineClosedError      the engine is shutting down
 ├── MissingExtraError      a command needs packages that this installation left out
 └── TextError
     └── NoteError          the patient note cannot be read
@@ -17,6 +19,14 @@ class LibraryError(BedsideError):
 
 class PromptTooLongError(BedsideError):
     """Question and note leave no room for an answer in the model's context."""
+
+
+class QueueFullError(BedsideError):
+    """As many requests wait as may."""
+
+
+class EngineClosedError(BedsideError):
+    """The engine is shutting down."""
 
 
 class MissingExtraError(BedsideError):

@@ -170,11 +170,15 @@ class Context:
         """Forget every sequence."""
         llama().llama_memory_clear(self._live_memory(0), True)
 
+    def state_bytes(self, seq: int) -> int:
+        """How large `save_state` would be."""
+        self._live_memory(seq)
+        return int(llama().llama_state_seq_get_size_ext(self.pointer, seq, 0))
+
     def save_state(self, seq: int) -> bytes:
         """The cache of sequence `seq` as bytes, for `load_state` of a context of the same model and KV type."""
         library = llama()
-        self._live_memory(seq)
-        size = int(library.llama_state_seq_get_size_ext(self.pointer, seq, 0))
+        size = self.state_bytes(seq)
         buffer = (ctypes.c_uint8 * size)()
         written = int(library.llama_state_seq_get_data_ext(self.pointer, buffer, size, seq, 0))
         if not written:

@@ -124,7 +124,7 @@ class Model:
 
     def token_bytes(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of `token`, perhaps part of a code point; control tokens are empty unless `special`."""
-        self._check_token(token)
+        self.check_tokens((token,))
         buffer = ctypes.create_string_buffer(64)
         length = llama().llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, special)
         if length < 0:
@@ -135,7 +135,7 @@ class Model:
     def detokenize(self, ids: Sequence[int], *, special: bool = False) -> str:
         """The text of `ids`, control tokens spelled out where `special`; bytes that are not UTF-8 become U+FFFD."""
         for token in ids:
-            self._check_token(token)
+            self.check_tokens((token,))
         tokens = (ctypes.c_int32 * len(ids))(*ids)
         buffer = ctypes.create_string_buffer(8 * len(ids) + 16)
         length = llama().llama_detokenize(self.vocab, tokens, len(ids), buffer, len(buffer), False, special)
@@ -146,15 +146,17 @@ class Model:
 
     def is_end(self, token: int) -> bool:
         """Whether `token` ends a generation (end of text, end of turn)."""
-        self._check_token(token)
+        self.check_tokens((token,))
         return bool(llama().llama_vocab_is_eog(self.vocab, token))
 
-    def _check_token(self, token: int) -> None:
+    def check_tokens(self, ids: Sequence[int]) -> None:
+        """Raise RuntimeFailure for an id outside the vocabulary."""
         # llama.cpp indexes its vocabulary without a check in several of these calls.
-        if not 0 <= token < self.n_vocab:
-            raise RuntimeFailure(
-                f"token id {token} is outside the vocabulary of {self.n_vocab}; pass ids of this model"
-            )
+        for token in (min(ids, default=0), max(ids, default=0)):
+            if not 0 <= token < self.n_vocab:
+                raise RuntimeFailure(
+                    f"token id {token} is outside the vocabulary of {self.n_vocab}; pass ids of this model"
+                )
 
 
 def check_is_gguf(file: Path) -> None:

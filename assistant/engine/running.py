@@ -1,0 +1,145 @@
+"""A request that has a sequence: what it decodes next, and what it makes of the rows it gets."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.engine.drafts import Acceptance, PromptLookup
+from assistant.engine.repetition import repeats
+from assistant.engine.request import Finished, FinishReason, Piece, Reading, Ticket, TokenLogprob
+from assistant.engine.slots import Slot
+from assistant.engine.text_output import TextOutput
+from models.runtime.context import Context
+from models.runtime.sampler import Sampler
+
+
+@dataclass(eq=False)
+class Running:
+    """`waiting` is what it decodes next: the rest of its prompt, later the token that it chose last."""
+
+    ticket: Ticket
+    slot: Slot
+    cached: int
+    waiting: list[int]
+    output: TextOutput
+    sampler: Sampler
+    lookup: PromptLookup | None
+    started_at: float = field(default_factory=time.monotonic)
+    acceptance: Acceptance = field(default_factory=Acceptance)
+    proposed: list[int] = field(default_factory=list)
+    """What lookup proposes to come after `waiting`, of which a step computes a part or nothing."""
+    written: list[int] = field(default_factory=list)
+    drafted: int = 0
+    accepted: int = 0
+    first_at: float | None = None
+    last_at: float = 0.0
+
+    @classmethod
+    def start(cls, ticket: Ticket, slot: Slot) -> "Running":
+        """The request on a sequence that holds the first part of its prompt."""
+        request = ticket.request
+        return cls(
+            ticket,
+            slot,
+            cached=len(slot.tokens),
+            waiting=list(request.prompt[len(slot.tokens) :]),
+            output=TextOutput(request.stop),
+            sampler=Sampler(request.options),
+            lookup=PromptLookup(request.prompt) if request.drafting else None,
+        )
+
+    @property
+    def reading(self) -> bool:
+        """Whether its prompt is not read to the end."""
+        return not self.written
+
+    def progress(self) -> Reading:
+        """How far the prompt is read."""
+        return Reading(len(self.slot.tokens), len(self.ticket.request.prompt), self.cached)
+
+    def gains(self) -> list[float]:
+        """What each further proposed token is expected to add to the next step."""
+        return self.acceptance.gains(len(self.proposed))
+
+    def choose(self, context: Context, rows: Sequence[int], drafts: Sequence[int]) -> tuple[Piece, FinishReason | None]:
+        """Sample the rows as long as each drafted token is the very token that the model chooses.
+
+        Row i follows drafts[:i]. Each row is sampled as if it had been computed alone, which keeps the distribution.
+        """
+        tokens: list[int] = []
+        texts: list[str] = []
+        logprobs: list[TokenLogprob] = []
+        reason: FinishReason | None = None
+        for place, row in enumerate(rows):
+            token = self.sampler.sample(context, row)
+            if context.model.is_end(token):
+                reason = "stop"
+                break
+            if self.ticket.request.logprobs is not None:
+                logprobs.append(token_logprob(context.logits(row), token, self.ticket.request.logprobs))
+            tokens.append(token)
+            texts.append(self.output.push(context.model.token_bytes(token)))
+            self.written.append(token)
+            reason = self._reason_to_end()
+            if reason or drafts[place : place + 1] != [token]:
+                break
+        self._learn(tokens, drafts)
+        return Piece(tuple(tokens), "".join(texts), tuple(logprobs)), reason
+
+    def _reason_to_end(self) -> FinishReason | None:
+        request = self.ticket.request
+        if self.output.stopped:
+            return "stop"
+        if request.ends_repetition and repeats(self.written):
+            return "repetition"
+        return "length" if len(self.written) >= request.max_tokens else None
+
+    def _learn(self, tokens: Sequence[int], drafts: Sequence[int]) -> None:
+        now = time.monotonic()
+        self.first_at = self.first_at or now
+        self.last_at = now
+        computed = drafts or self.proposed[:1]  # what was not computed shows by the token in its place
+        right = equal_run(computed, tokens)
+        self.acceptance.learn(len(computed), right)
+        self.drafted += len(drafts)
+        self.accepted += min(right, len(drafts))
+        if self.lookup is not None:
+            self.lookup.extend(tokens)
+            self.proposed = self.lookup.propose()
+        self.waiting = list(tokens[-1:])
+
+    def finish(self, reason: FinishReason) -> Finished:
+        """The counts and times at the end."""
+        request = self.ticket.request
+        return Finished(
+            reason,
+            prompt_tokens=len(request.prompt),
+            cached_tokens=self.cached,
+            completion_tokens=len(self.written),
+            queued_s=self.started_at - self.ticket.submitted_at,
+            first_token_s=None if self.first_at is None else self.first_at - self.started_at,
+            decode_s=None if self.first_at is None else self.last_at - self.first_at,
+            drafted_tokens=self.drafted,
+            accepted_tokens=self.accepted,
+        )
+
+
+def equal_run(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many first tokens are the same."""
+    return next(
+        (place for place, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right))
+    )
+
+
+def token_logprob(logits: NDArray[np.float32], token: int, count: int) -> TokenLogprob:
+    """The token's natural log probability, and the `count` likeliest tokens with theirs, likeliest first."""
+    values = logits.astype(np.float64)
+    peak = values.max()
+    values -= peak + np.log(np.exp(values - peak).sum())
+    count = min(count, len(values))
+    top = np.argpartition(-values, count - 1)[:count] if count else np.empty(0, dtype=np.int64)
+    ranked = sorted(top.tolist(), key=lambda index: (-values[index], index))
+    return TokenLogprob(token, float(values[token]), tuple((index, float(values[index])) for index in ranked))

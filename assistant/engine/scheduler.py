@@ -1,0 +1,295 @@
+"""The engine's thread: every step decodes a token for each answer and a piece of the prompts that wait.
+
+A step is planned by its measured cost (`plan`), carried out in one decode over all sequences, and its rows are sampled
+one after the other (`running`). Only this thread touches the context, but for `abort`.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from assistant.engine.pace import Pace
+from assistant.engine.plan import plan_rows
+from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, Queued, Ticket
+from assistant.engine.rows import SMALL_ROWS, RowCosts
+from assistant.engine.running import Running, equal_run
+from assistant.engine.slots import Slots
+from assistant.engine.states import StateCache
+from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
+from models.errors import RuntimeFailure
+from models.runtime.batch import Batch
+from models.runtime.context import Context
+from models.runtime.errors import DecodeAborted
+
+STEP_LIMIT_S = 0.25
+"""A step that others wait for takes no longer, so that text flows and a cancellation is met soon."""
+ALONE_LIMIT_S = 1.0
+"""A step that only one prompt is in, and that can be aborted."""
+SHARED_TOKENS = 64
+"""A prompt waits for another to be read where they have so many more tokens in common."""
+_LEARNING, _MOST_RATIO = 0.1, 10.0
+_Part = tuple[Running, list[int]]
+"""A request and what of it a step computes."""
+
+
+class Scheduler:
+    """Requests in, events out, over one context whose last sequence is kept for padding."""
+
+    def __init__(self, context: Context, costs: RowCosts, *, states: StateCache, queue_limit: int) -> None:
+        self._context, self._costs, self._queue_limit = context, costs, queue_limit
+        self._slots = Slots(context, states)
+        self._batch = Batch(context.n_batch)
+        self._queue: deque[Ticket] = deque()
+        self._running: list[Running] = []
+        self._changed = threading.Condition()
+        self._abortable = False
+        """Whether the decode that runs now is of one request: aborting it costs nobody else."""
+        self._pace = Pace(context.threads)
+        self._slowness = 1.0
+        """What steps take against what was measured at the start."""
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="bedside-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, ticket: Ticket) -> None:
+        """Queue a request. Raises PromptTooLongError where it can never fit, QueueFullError, EngineClosedError, and
+        RuntimeFailure for a token that the model does not have."""
+        self._context.model.check_tokens(ticket.request.prompt)
+        length, room = len(ticket.request.prompt), self._context.n_ctx - SMALL_ROWS
+        if length >= room:
+            raise PromptTooLongError(
+                f"the prompt has {length} tokens and the context holds {room - 1} beside an answer; shorten it"
+            )
+        with self._changed:
+            if self._closing:
+                raise EngineClosedError("the engine is shutting down; try again in a moment")
+            if len(self._queue) >= self._queue_limit:
+                raise QueueFullError(f"{len(self._queue)} requests wait already; try again in a moment")
+            ticket.listener(Queued(len(self._queue)))
+            self._queue.append(ticket)
+            self._changed.notify()
+
+    def cancel(self, ticket: Ticket) -> None:
+        """End a request: in the queue, between two steps, or inside a step of one request. Work of others may be done again."""
+        with self._changed:
+            ticket.cancelled = True
+            if self._abortable:
+                self._context.abort()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Fail what waits and runs, and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._context.abort()
+            self._changed.notify()
+        self._thread.join()
+        self._context.reset_abort()
+        self._batch.close()
+
+    def _run(self) -> None:
+        error = EngineClosedError("the engine is shutting down; try again in a moment")
+        try:
+            while self._wait_for_work():
+                self._end_unwanted()
+                self._admit()
+                if self._running:
+                    self._step()
+        except Exception as caught:  # a fault of our own must not leave anyone waiting for ever
+            # Its text may hold a patient's words, so only its kind is told.
+            error = EngineClosedError(f"the engine has failed ({type(caught).__name__}); restart it")
+        with self._changed:
+            self._closing = True
+            waiting = [*self._queue]
+            self._queue.clear()
+        for ticket in [*(running.ticket for running in self._running), *waiting]:
+            ticket.listener(Failed(error))
+
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            while not (self._queue or self._running or self._closing):
+                self._changed.wait()
+            return not self._closing
+
+    def _end_unwanted(self) -> None:
+        """What was cancelled or is past its deadline ends here, waiting or running."""
+        now = time.monotonic()
+        for running in list(self._running):
+            if (reason := running.ticket.unwanted(now)) is not None:
+                self._finish(running, reason)
+        with self._changed:
+            ended = [(ticket, reason) for ticket in self._queue if (reason := ticket.unwanted(now)) is not None]
+            for ticket, _ in ended:
+                self._queue.remove(ticket)
+            if ended:
+                self._tell_positions()
+        for ticket, reason in ended:
+            ticket.listener(
+                Finished(reason, len(ticket.request.prompt), 0, 0, now - ticket.submitted_at, None, None, 0, 0)
+            )
+
+    def _tell_positions(self) -> None:
+        for position, ticket in enumerate(self._queue):
+            ticket.listener(Queued(position))
+
+    def _admit(self) -> None:
+        """Requests get sequences in the order they came, as long as prompt and answer fit beside those that run.
+
+        None passes one that lacks room, or that would wait for ever; one that waits for a common beginning is passed.
+        """
+        place = 0
+        while place < len(self._queue) and self._slots.free():
+            ticket = self._queue[place]
+            if self._beginning_is_being_read(ticket):
+                place += 1
+                continue
+            if self._running and self._cells_wanted(ticket) > self._cells_left():
+                return
+            with self._changed:
+                del self._queue[place]
+                self._tell_positions()
+            self._start(ticket)
+
+    def _beginning_is_being_read(self, ticket: Ticket) -> bool:
+        prompt = ticket.request.prompt
+        readers = [running.ticket.request.prompt for running in self._running if running.reading]
+        soon = max((equal_run(prompt, other) for other in readers), default=0)
+        return soon > self._slots.cached(prompt) + SHARED_TOKENS
+
+    def _cells_wanted(self, ticket: Ticket) -> int:
+        request = ticket.request
+        return len(request.prompt) - self._slots.shared_with_busy(request.prompt) + request.max_tokens
+
+    def _cells_left(self) -> int:
+        """Cells that neither hold nor will hold a running request's tokens."""
+        to_come = sum(
+            len(running.waiting) + running.ticket.request.max_tokens - len(running.written) for running in self._running
+        )
+        return self._context.n_ctx - SMALL_ROWS - self._slots.busy_cells() - to_come
+
+    def _start(self, ticket: Ticket) -> None:
+        running = Running.start(ticket, self._slots.take(ticket.request.prompt))
+        self._running.append(running)
+        ticket.listener(running.progress())
+
+    def _step(self) -> None:
+        """One decode for all. Readers take turns where nobody writes: a step of a single request can be aborted."""
+        writers = [running for running in self._running if not running.reading]
+        readers = [running for running in self._running if running.reading]
+        if not writers:
+            readers = [min(readers, key=lambda running: len(running.waiting))]
+        plan = plan_rows(
+            self._costs,
+            len(writers),
+            sum(len(running.waiting) for running in readers),
+            [running.gains() for running in writers],
+            limit_s=(STEP_LIMIT_S if writers else ALONE_LIMIT_S) / self._slowness,
+            most=self._context.n_batch,
+        )
+        parts = [
+            (running, [*running.waiting, *running.proposed[:drafted]])
+            for running, drafted in zip(writers, plan.drafts, strict=True)
+        ]
+        self._compute([*parts, *_shared_out(readers, plan.prompt)], plan.padding)
+
+    def _compute(self, parts: Sequence[_Part], padding: int) -> None:
+        """Decode; where that fails, each part by itself, so that only those fail that must."""
+        self._slots.make_room(sum(len(tokens) for _, tokens in parts) + padding)
+        try:
+            rows = self._decode(parts, padding)
+        except RuntimeFailure as error:
+            for running, _ in parts:
+                self._slots.settle(running.slot)
+            if isinstance(error, DecodeAborted):
+                return
+            if len(parts) == 1:
+                self._leave(parts[0][0], Failed(error))
+                return
+            for part in parts:
+                self._compute([part], 0)
+            return
+        for (running, tokens), row in zip(parts, rows, strict=True):
+            self._take(running, tokens, row)
+
+    def _decode(self, parts: Sequence[_Part], padding: int) -> list[list[int]]:
+        """One decode; for each part the rows that have logits."""
+        self._batch.clear()
+        rows = [self._add(running, tokens) for running, tokens in parts]
+        spare = self._context.n_seq_max - 1
+        for position in range(padding):
+            self._batch.add(0, position, [spare], True)
+        with self._changed:
+            if self._closing or any(running.ticket.cancelled for running, _ in parts):
+                raise DecodeAborted("a request was cancelled before its step")
+            self._abortable = len(parts) == 1
+        started = time.perf_counter()
+        try:
+            self._context.decode(self._batch)
+            self._observe(len(self._batch), time.perf_counter() - started)
+        finally:
+            with self._changed:
+                self._abortable = False
+                self._context.reset_abort()
+            if padding:
+                self._context.seq_rm(spare)
+        return rows
+
+    def _add(self, running: Running, tokens: Sequence[int]) -> list[int]:
+        start, whole = len(running.slot.tokens), len(tokens) >= len(running.waiting)
+        first = len(running.waiting) - 1 if whole else len(tokens)
+        added = [
+            self._batch.add(token, start + place, [running.slot.seq], place >= first)
+            for place, token in enumerate(tokens)
+        ]
+        return added[first:]
+
+    def _observe(self, rows: int, elapsed_s: float) -> None:
+        ratio = elapsed_s / self._costs.of(rows)
+        self._slowness = max(0.5, self._slowness + _LEARNING * (min(ratio, _MOST_RATIO) - self._slowness))
+        if rows <= SMALL_ROWS and self._pace.observe(ratio):
+            self._context.set_threads(self._pace.threads)
+
+    def _take(self, running: Running, tokens: Sequence[int], rows: Sequence[int]) -> None:
+        """What a decode gave one request."""
+        self._slots.grow(running.slot, tokens)
+        if not rows:
+            del running.waiting[: len(tokens)]
+            running.ticket.listener(running.progress())
+            return
+        if running.reading:
+            running.ticket.listener(running.progress())
+        drafts = list(tokens[len(tokens) - len(rows) + 1 :])
+        piece, reason = running.choose(self._context, rows, drafts)
+        if drafts:
+            wrong = len(drafts) - equal_run(drafts, piece.tokens)
+            self._slots.cut(running.slot, len(running.slot.tokens) - wrong)
+        if piece.tokens:
+            running.ticket.listener(piece)
+        if reason is None and len(running.slot.tokens) + SMALL_ROWS >= self._context.n_ctx:
+            reason = "context"
+        if reason is not None:
+            self._finish(running, reason)
+
+    def _finish(self, running: Running, reason: FinishReason) -> None:
+        if text := running.output.finish():
+            running.ticket.listener(Piece((), text))
+        self._leave(running, running.finish(reason))
+
+    def _leave(self, running: Running, event: Event) -> None:
+        self._running.remove(running)
+        running.sampler.close()
+        self._slots.release(running.slot)
+        running.ticket.listener(event)
+
+
+def _shared_out(readers: Sequence[Running], rows: int) -> list[_Part]:
+    """Prompt tokens for each reader: equal shares, what the shortest do not need to the longer ones."""
+    parts: list[_Part] = []
+    ordered = sorted(readers, key=lambda running: len(running.waiting))
+    for place, running in enumerate(ordered):
+        share = min(len(running.waiting), rows // (len(ordered) - place))
+        if share:
+            parts.append((running, running.waiting[:share]))
+        rows -= share
+    return parts

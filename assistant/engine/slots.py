@@ -1,0 +1,132 @@
+"""Which tokens each sequence of the context holds, and which one a new prompt starts from.
+
+Two sequences may share cells of the cache: what they have in common is computed once. A cell is known here by a number
+that it got when its token was decoded, so that the cells in use can be counted without counting shared ones twice.
+"""
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from assistant.engine.states import SHORTEST_TOKENS, StateCache, common_prefix
+from models.errors import RuntimeFailure
+from models.runtime.context import Context
+
+_KEPT_SHARE = 0.5
+"""An idle sequence is continued in place where at least this share of it stays; else it is left as it is, and shared from."""
+
+
+@dataclass(eq=False)
+class Slot:
+    """One sequence: its tokens in order, and the number of each one's cell."""
+
+    seq: int
+    tokens: list[int] = field(default_factory=list)
+    cells: list[int] = field(default_factory=list)
+    busy: bool = False
+    used_at: float = 0.0
+
+
+class Slots:
+    """The sequences of one context but for its last, which is kept for padding."""
+
+    def __init__(self, context: Context, states: StateCache) -> None:
+        self._context, self._states = context, states
+        self._numbers = itertools.count()
+        self._slots = [Slot(seq) for seq in range(context.n_seq_max - 1)]
+
+    def busy_cells(self) -> int:
+        """Cells that requests hold now, shared ones once; the others can be given up."""
+        return len({cell for slot in self._slots if slot.busy for cell in slot.cells})
+
+    def free(self) -> int:
+        """Sequences without a request."""
+        return sum(not slot.busy for slot in self._slots)
+
+    def cached(self, prompt: Sequence[int]) -> int:
+        """First tokens of `prompt` that need not be computed; at most all but one, whose logits are needed."""
+        held = max(common_prefix(slot.tokens, prompt) for slot in self._slots)
+        return min(max(held, self._states.longest(prompt)[1]), len(prompt) - 1)
+
+    def shared_with_busy(self, prompt: Sequence[int]) -> int:
+        """First tokens of `prompt` in cells that requests hold now."""
+        busy = (common_prefix(slot.tokens, prompt) for slot in self._slots if slot.busy)
+        return min(max(busy, default=0), len(prompt) - 1)
+
+    def take(self, prompt: Sequence[int]) -> Slot:
+        """A sequence for `prompt` with as much of it as any holds, or as was saved. One must be free."""
+        best = max(self._slots, key=lambda slot: common_prefix(slot.tokens, prompt))
+        length = min(common_prefix(best.tokens, prompt), len(prompt) - 1)
+        entry, saved = self._states.longest(prompt)
+        if min(saved, len(prompt) - 1) > length + SHORTEST_TOKENS:
+            data, length = self._states.get(entry), min(saved, len(prompt) - 1)
+            slot = self._to_overwrite()
+            self._restore(slot, entry, data)
+        else:
+            slot = self._to_continue(best, length)
+            if slot is not best:
+                self._share(best, slot, length)
+        self.cut(slot, min(length, len(slot.tokens)))
+        slot.busy = True
+        return slot
+
+    def grow(self, slot: Slot, tokens: Sequence[int]) -> None:
+        """`tokens` were decoded behind what the sequence held."""
+        slot.tokens += tokens
+        slot.cells += itertools.islice(self._numbers, len(tokens))
+
+    def cut(self, slot: Slot, length: int) -> None:
+        """Keep the first `length` tokens. What the cache holds behind them goes, too."""
+        self._context.seq_rm(slot.seq, length)
+        del slot.tokens[length:], slot.cells[length:]
+
+    def settle(self, slot: Slot) -> None:
+        """After a decode that did not come to its end: the sequence keeps what was finished before."""
+        self.cut(slot, min(self._context.seq_pos_max(slot.seq) + 1, len(slot.tokens)))
+
+    def release(self, slot: Slot) -> None:
+        """The request has ended; what its sequence holds stays for the next one with the same beginning."""
+        slot.busy = False
+        slot.used_at = time.monotonic()
+
+    def make_room(self, cells: int) -> None:
+        """Give up idle sequences, longest unused first, until `cells` are free or none is left."""
+        idle = sorted((slot for slot in self._slots if not slot.busy and slot.tokens), key=lambda slot: slot.used_at)
+        while idle and self._context.n_ctx - self._cells_in_use() < cells:
+            self._give_up(idle.pop(0))
+
+    def _cells_in_use(self) -> int:
+        return len({cell for slot in self._slots for cell in slot.cells})
+
+    def _to_continue(self, best: Slot, length: int) -> Slot:
+        """`best` itself where it is free and most of it stays, or where no other is free; else one to overwrite."""
+        only = not best.busy and self.free() == 1
+        if not best.busy and (only or length >= _KEPT_SHARE * len(best.tokens)):
+            return best
+        return self._to_overwrite(best)
+
+    def _to_overwrite(self, besides: Slot | None = None) -> Slot:
+        """The free sequence that is empty or unused longest, its content saved where that pays."""
+        idle = [slot for slot in self._slots if not slot.busy and slot is not besides]
+        slot = min(idle, key=lambda slot: (bool(slot.tokens), slot.used_at))
+        self._give_up(slot)
+        return slot
+
+    def _give_up(self, slot: Slot) -> None:
+        if slot.tokens and self._states.wants(slot.tokens, self._context.state_bytes(slot.seq)):
+            self._states.put(slot.tokens, self._context.save_state(slot.seq))
+        self.cut(slot, 0)
+
+    def _share(self, source: Slot, target: Slot, length: int) -> None:
+        if length:
+            self._context.seq_cp(source.seq, target.seq, 0, length)
+            target.tokens, target.cells = source.tokens[:length], source.cells[:length]
+
+    def _restore(self, slot: Slot, entry: tuple[int, ...], data: bytes) -> None:
+        self.make_room(len(entry))
+        try:
+            self._context.load_state(slot.seq, data)
+        except RuntimeFailure:
+            return  # no room in one piece: the prompt is read instead
+        self.grow(slot, entry)

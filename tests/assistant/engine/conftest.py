@@ -1,0 +1,129 @@
+"""Small models on one thread, and what to compare answers with."""
+
+import queue
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assistant.engine.request import Event, Failed, Finished, Piece, Request, Ticket
+from assistant.engine.rows import RowCosts
+from assistant.engine.scheduler import Scheduler
+from assistant.engine.states import StateCache
+from models.resolve import resolve_gguf
+from models.runtime.batch import Batch
+from models.runtime.context import Context
+from models.runtime.generate import generate
+from models.runtime.model import Model
+from models.runtime.sampler import Sampler
+
+N_CTX = 1024
+COSTS = RowCosts(
+    {1: 0.00058, 2: 0.00094, 3: 0.00131, 4: 0.00098, 5: 0.0014, 8: 0.0019, 16: 0.00248, 64: 0.009, 128: 0.018}
+)
+"""In the ratios of an 8B shape on two cores: three rows cost more than four."""
+TEXT = "Croup is an infection of the upper airway that makes a child cough like a seal. Give dexamethasone once."
+
+
+@pytest.fixture(scope="session")
+def model(tiny_model: Path) -> Iterator[Model]:
+    """Random weights in float32: whatever the rows of a decode, its logits are the same to 1e-6."""
+    with Model.load(tiny_model) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def reference() -> Iterator[Model]:
+    with Model.load(resolve_gguf("reference")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def context(model: Model) -> Iterator[Context]:
+    with open_context(model, n_seq_max=5) as opened:
+        yield opened
+
+
+@pytest.fixture
+def scheduler(context: Context) -> Iterator[Scheduler]:
+    with scheduler_on(context) as opened:
+        yield opened
+
+
+def open_context(model: Model, n_seq_max: int, n_batch: int = 128) -> Context:
+    """In float32 throughout, so that only float32 weights decide how closely two ways to compute agree."""
+    return Context(model, N_CTX, n_seq_max, n_batch, threads=1, kv_type="f32", flash_attention=False)
+
+
+@contextmanager
+def scheduler_on(context: Context) -> Iterator[Scheduler]:
+    opened = Scheduler(context, COSTS, states=StateCache(2**24), queue_limit=8)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+class Asked:
+    """One request and the events that came of it."""
+
+    def __init__(self, scheduler: Scheduler, request: Request) -> None:
+        self._queue: queue.Queue[Event] = queue.Queue()
+        self.events: list[Event] = []
+        self.ticket = Ticket(request, self._queue.put)
+        scheduler.submit(self.ticket)
+
+    def until(self, wanted: Callable[[Event], bool]) -> Event:
+        """The first event of that kind; fails where the end comes before it."""
+        while True:
+            event = self._queue.get(timeout=60)
+            self.events.append(event)
+            if wanted(event):
+                return event
+            assert not isinstance(event, Finished | Failed), event
+
+    def end(self) -> Finished:
+        event = self.until(lambda event: isinstance(event, Finished | Failed))
+        assert isinstance(event, Finished), event
+        return event
+
+    @property
+    def tokens(self) -> list[int]:
+        return [token for event in self.events if isinstance(event, Piece) for token in event.tokens]
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, Piece))
+
+
+def prompt_of(model: Model, text: str) -> tuple[int, ...]:
+    return tuple(model.tokenize(text, add_bos=True, parse_special=False))
+
+
+def alone(model: Model, request: Request) -> list[int]:
+    """One token after the other, by the runtime's own loop."""
+    with open_context(model, 1) as context, Sampler(request.options) as sampler:
+        return list(generate(context, request.prompt, sampler, request.max_tokens))
+
+
+def same_up_to_rounding(model: Model, prompt: Sequence[int], found: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Equal, or first different where the top two logits lie closer than kernels for 1 and 4 rows round."""
+    place = next((i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), None)
+    if place is None:
+        return len(found) == len(wanted)
+    tokens = [*prompt, *wanted[:place]]
+    one, four = _logits(model, tokens, 1), _logits(model, tokens, 4)
+    second, first = np.sort(one)[-2:]
+    return bool(first - second <= 2 * np.abs(one - four).max())
+
+
+def _logits(model: Model, tokens: Sequence[int], rows: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    with open_context(model, 1) as context, Batch(rows) as batch:
+        for start in range(0, len(tokens), rows):
+            batch.clear()
+            for place, token in enumerate(tokens[start : start + rows]):
+                row = batch.add(token, start + place, [0], True)
+            context.decode(batch)
+        return context.logits(row)

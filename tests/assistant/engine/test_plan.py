@@ -1,0 +1,78 @@
+"""What a step computes, by costs that are given."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.engine.plan import plan_rows
+from assistant.engine.rows import SMALL_ROWS, RowCosts, measure_rows
+from models.runtime.context import Context
+from tests.assistant.engine.conftest import COSTS
+
+SIZES = [*range(1, SMALL_ROWS + 1), 64]
+COST_TABLES = st.lists(st.floats(0.001, 1.0), min_size=len(SIZES), max_size=len(SIZES)).map(
+    lambda values: RowCosts(dict(zip(SIZES, values, strict=True)))
+)
+GAINS = st.lists(
+    st.lists(st.floats(0.01, 1.0), max_size=8).map(lambda values: sorted(values, reverse=True)), max_size=6
+)
+MOST = 128
+
+
+@given(COST_TABLES, st.integers(0, 500), GAINS, st.floats(0.001, 2.0))
+def test_every_plan_is_possible_and_moves_on(
+    costs: RowCosts, prompt: int, gains: list[list[float]], limit_s: float
+) -> None:
+    writing = len(gains)
+    if not writing and not prompt:
+        return
+    plan = plan_rows(costs, writing, prompt, gains, limit_s=limit_s, most=MOST)
+    assert (plan.prompt > 0) == (prompt > 0)
+    assert plan.prompt <= prompt
+    assert all(0 <= drafted <= len(each) for drafted, each in zip(plan.drafts, gains, strict=True))
+    assert plan.padding >= 0
+    size = writing + plan.prompt + sum(plan.drafts) + plan.padding
+    assert size <= MOST
+    rate = (writing + plan.prompt + _gained(plan.drafts, gains)) / costs.of(size)
+    assert rate >= (writing + plan.prompt) / costs.of(writing + plan.prompt) * (1 - 1e-9)
+
+
+def _gained(drafts: tuple[int, ...], gains: list[list[float]]) -> float:
+    return sum(sum(each[:drafted]) for drafted, each in zip(drafts, gains, strict=True))
+
+
+@given(COST_TABLES, st.integers(1, 500), st.integers(0, 8), st.floats(0.001, 2.0))
+def test_a_prompt_keeps_to_the_limit_or_takes_the_fewest_rows(
+    costs: RowCosts, prompt: int, writing: int, limit_s: float
+) -> None:
+    plan = plan_rows(costs, writing, prompt, [[]] * writing, limit_s=limit_s, most=MOST)
+    fewest = max(costs.cheapest(writing + 1) - writing, 1)
+    assert plan.prompt <= fewest or costs.of(writing + plan.prompt) <= limit_s
+
+
+def test_three_answers_run_with_a_padding_row_where_four_rows_cost_less() -> None:
+    plan = plan_rows(COSTS, 3, 0, [[], [], []], limit_s=1.0, most=MOST)
+    assert (plan.prompt, plan.drafts, plan.padding) == (0, (0, 0, 0), 1)
+
+
+def test_drafts_fill_before_padding_and_the_likeliest_first() -> None:
+    plan = plan_rows(COSTS, 3, 0, [[0.3], [0.9, 0.2], []], limit_s=1.0, most=MOST)
+    assert (plan.drafts, plan.padding) == ((0, 1, 0), 0)
+
+
+def test_drafts_that_rarely_come_true_are_not_computed() -> None:
+    assert plan_rows(COSTS, 1, 0, [[0.3, 0.1, 0.03]], limit_s=1.0, most=MOST).drafts == (0,)
+    assert plan_rows(COSTS, 1, 0, [[0.9, 0.8, 0.7]], limit_s=1.0, most=MOST).drafts == (3,)
+
+
+def test_costs_between_and_beyond_measured_sizes_lie_on_lines() -> None:
+    costs = RowCosts({1: 1.0, 2: 2.0, 16: 4.0, 32: 8.0})
+    assert [costs.of(rows) for rows in (2, 9, 24, 64)] == [2.0, 3.0, 6.0, 16.0]
+    assert (costs.cheapest(1), costs.cheapest(20)) == (1, 20)
+    assert (costs.largest_within(6.0, 512), costs.largest_within(0.5, 512)) == (24, 0)
+
+
+def test_rows_are_measured_and_the_context_left_empty(context: Context) -> None:
+    costs = measure_rows(context)
+    assert sorted(costs.elapsed_s) == [*range(1, SMALL_ROWS + 1), 32, 64, 128]
+    assert min(costs.elapsed_s.values()) > 0
+    assert context.seq_pos_max(0) == -1

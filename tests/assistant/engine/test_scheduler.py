@@ -1,0 +1,233 @@
+"""Requests through the scheduler, against the runtime's plain loop over one sequence."""
+
+import threading
+import time
+
+import pytest
+
+from assistant.engine.request import Event, Failed, Finished, Piece, Queued, Reading, Request, Ticket
+from assistant.engine.scheduler import SHARED_TOKENS, Scheduler
+from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
+from models.errors import RuntimeFailure
+from models.runtime.batch import Batch
+from models.runtime.context import Context
+from models.runtime.errors import ContextFull
+from models.runtime.model import Model
+from models.runtime.sampler import SamplingOptions
+from tests.assistant.engine.conftest import (
+    N_CTX,
+    TEXT,
+    Asked,
+    alone,
+    open_context,
+    prompt_of,
+    same_up_to_rounding,
+    scheduler_on,
+)
+
+LONG = " ".join([TEXT] * 5)
+
+
+def sampled(prompt: tuple[int, ...], count: int, seed: int = 1, *, drafting: bool = True) -> Request:
+    """Random choices, so that an answer mixed up with another could not be right by chance."""
+    options = SamplingOptions(temperature=0.4, top_k=8, seed=seed)
+    return Request(prompt, count, options, drafting=drafting)
+
+
+@pytest.mark.parametrize("drafting", [False, True])
+def test_a_quoting_answer_is_that_of_plain_greedy_decoding(reference: Model, drafting: bool) -> None:
+    request = Request(prompt_of(reference, " ".join([TEXT] * 20)), 60, drafting=drafting)
+    with open_context(reference, 2) as context, scheduler_on(context) as scheduler:
+        asked = Asked(scheduler, request)
+        found = asked.end()
+    assert same_up_to_rounding(reference, request.prompt, asked.tokens, alone(reference, request))
+    counts = (found.prompt_tokens, found.cached_tokens, found.completion_tokens)
+    assert counts == (len(request.prompt), 0, len(asked.tokens))
+    assert (found.accepted_tokens > 0) == drafting
+    assert [type(event) for event in asked.events[:2]] == [Queued, Reading]
+
+
+def test_drafting_leaves_sampled_answers_as_they_are(scheduler: Scheduler, model: Model) -> None:
+    """Each token takes one random number, drafted or not."""
+    prompt, accepted = prompt_of(model, LONG)[:200], 0
+    for seed in range(4):
+        plain, drafted = (Asked(scheduler, sampled(prompt, 80, seed, drafting=each)) for each in (False, True))
+        assert plain.end().drafted_tokens == 0
+        accepted += drafted.end().accepted_tokens
+        assert drafted.tokens == plain.tokens == alone(model, sampled(prompt, 80, seed))
+    assert accepted > 0
+
+
+def test_many_at_once_answer_as_each_alone(scheduler: Scheduler, model: Model) -> None:
+    requests = [sampled(prompt_of(model, LONG[seed : seed + 20 + 9 * seed]), 30, seed) for seed in range(8)]
+    for request, asked in [(request, Asked(scheduler, request)) for request in requests]:
+        asked.end()
+        assert asked.tokens == alone(model, request)
+
+
+def test_a_common_beginning_is_read_once(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)
+    first, second = (Asked(scheduler, sampled((*prompt, tail), 8)) for tail in (300, 301))
+    assert first.end().cached_tokens == 0
+    assert second.end().cached_tokens >= len(prompt) - SHARED_TOKENS
+    again = Asked(scheduler, sampled(prompt, 8))
+    assert again.end().cached_tokens == len(prompt) - 1
+    assert again.tokens == alone(model, sampled(prompt, 8))
+
+
+def test_what_was_driven_out_comes_back_from_memory(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)[:300]
+    Asked(scheduler, sampled(prompt, 4)).end()
+    for number in range(6):
+        Asked(scheduler, sampled((400 + number, *prompt[1:]), 4)).end()
+    back = Asked(scheduler, sampled(prompt, 12))
+    assert back.end().cached_tokens == len(prompt) - 1
+    assert back.tokens == alone(model, sampled(prompt, 12))
+
+
+def test_more_requests_than_the_cache_holds_wait_and_all_end(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)[:300]
+    requests = [sampled((400 + number, *prompt[1:]), 100, number) for number in range(5)]
+    assert sum(len(request.prompt) + 100 for request in requests) > N_CTX
+    for request, asked in [(request, Asked(scheduler, request)) for request in requests]:
+        asked.end()
+        assert asked.tokens == alone(model, request)
+
+
+def test_an_answer_ends_where_the_context_does(scheduler: Scheduler, model: Model) -> None:
+    prompt = (prompt_of(model, LONG) * 4)[:N_CTX]
+    asked = Asked(scheduler, Request(prompt[: N_CTX - 60], N_CTX))
+    assert asked.end().reason == "context"
+    assert N_CTX - 20 < N_CTX - 60 + len(asked.tokens) < N_CTX
+    with pytest.raises(PromptTooLongError, match=r"the prompt has 1024 tokens .* shorten it"):
+        Asked(scheduler, Request(prompt, 1))
+
+
+def test_cancelling_one_leaves_the_other_alone(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)
+    kept, dropped = Asked(scheduler, sampled(prompt, 60)), Asked(scheduler, Request(prompt[:40], 500))
+    dropped.until(lambda event: isinstance(event, Piece))
+    scheduler.cancel(dropped.ticket)
+    assert dropped.end().reason == "cancelled"
+    assert len(dropped.tokens) < 500
+    kept.end()
+    assert kept.tokens == alone(model, sampled(prompt, 60))
+
+
+def test_a_prompt_that_is_being_read_is_cancelled(reference: Model) -> None:
+    prompt = (prompt_of(reference, LONG) * 8)[: N_CTX - 100]
+    with open_context(reference, 3, n_batch=N_CTX) as context, scheduler_on(context) as scheduler:
+        for number in range(5):
+            asked = Asked(scheduler, Request((300 + number, *prompt), 8))
+            asked.until(lambda event: isinstance(event, Reading))
+            scheduler.cancel(asked.ticket)
+            assert asked.end().reason == "cancelled"
+            assert not asked.tokens
+        asked = Asked(scheduler, Request(prompt, 8))
+        asked.end()
+    assert same_up_to_rounding(reference, prompt, asked.tokens, alone(reference, asked.ticket.request))
+
+
+def test_a_waiting_request_is_cancelled_and_the_others_move_up(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)[:40]
+    asked = [Asked(scheduler, Request((400 + number, *prompt), 200)) for number in range(6)]
+    scheduler.cancel(asked[4].ticket)
+    assert asked[4].end().completion_tokens == 0
+    asked[5].until(lambda event: isinstance(event, Queued) and event.position == 0)
+    assert {each.end().reason for each in (*asked[:4], asked[5])} <= {"length", "stop"}
+
+
+def test_a_deadline_ends_an_answer(scheduler: Scheduler, model: Model) -> None:
+    asked = Asked(scheduler, Request(prompt_of(model, TEXT), 900, deadline_s=0.02))
+    assert asked.end().reason == "deadline"
+
+
+def test_a_full_queue_refuses(scheduler: Scheduler, model: Model) -> None:
+    asked: list[Asked] = []
+
+    def ask_30() -> None:
+        asked.extend(Asked(scheduler, Request((400 + number, *prompt_of(model, LONG)), 400)) for number in range(30))
+
+    with pytest.raises(QueueFullError, match=r"8 requests wait already; try again in a moment"):
+        ask_30()
+    assert len(asked) >= 8
+    for each in asked:
+        scheduler.cancel(each.ticket)
+    assert {each.end().reason for each in asked} == {"cancelled"}
+
+
+def test_closing_fails_what_runs_and_what_waits(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)
+    asked = [Asked(scheduler, Request((400 + number, *prompt), 400)) for number in range(7)]
+    started = time.monotonic()
+    scheduler.close()
+    assert time.monotonic() - started < 5
+    for each in asked:
+        end = each.until(lambda event: isinstance(event, Failed | Finished))
+        assert isinstance(end, Failed)
+        assert isinstance(end.error, EngineClosedError)
+    with pytest.raises(EngineClosedError):
+        Asked(scheduler, Request(prompt, 1))
+    assert "bedside-engine" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_decode_without_room_fails_only_the_request_that_lacks_it(
+    context: Context, scheduler: Scheduler, model: Model
+) -> None:
+    prompt = prompt_of(model, LONG)
+    with Batch(128) as batch:  # cells that the scheduler does not know of
+        for start in range(0, 768, 128):
+            batch.clear()
+            for position in range(start, start + 128):
+                batch.add(7, position, [context.n_seq_max - 1], False)
+            context.decode(batch)
+    large, small = Asked(scheduler, Request(prompt, 4)), Asked(scheduler, sampled((400, *prompt[1:50]), 20))
+    failed = large.until(lambda event: isinstance(event, Failed))
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, ContextFull)
+    small.end()
+    assert small.tokens == alone(model, small.ticket.request)
+
+
+def test_a_fault_of_our_own_leaves_nobody_waiting_and_tells_no_text(scheduler: Scheduler, model: Model) -> None:
+    def broken(event: Event) -> None:
+        if isinstance(event, Piece):
+            raise KeyError(TEXT)
+
+    waiting = Asked(scheduler, Request(prompt_of(model, LONG), 500))
+    scheduler.submit(Ticket(Request(prompt_of(model, TEXT), 5), broken))
+    end = waiting.until(lambda event: isinstance(event, Failed))
+    assert isinstance(end, Failed)
+    assert str(end.error) == "the engine has failed (KeyError); restart it"
+
+
+def test_a_token_of_another_model_is_refused(scheduler: Scheduler, model: Model) -> None:
+    with pytest.raises(RuntimeFailure, match="token id 1024 is outside the vocabulary of 1024"):
+        Asked(scheduler, Request((1, model.n_vocab), 4))
+
+
+def test_a_stop_string_ends_and_is_not_shown(scheduler: Scheduler, model: Model) -> None:
+    whole = Asked(scheduler, Request(prompt_of(model, LONG), 60))
+    whole.end()
+    stop = whole.text[20:26]
+    asked = Asked(scheduler, Request(prompt_of(model, LONG), 60, stop=(stop,)))
+    assert asked.end().reason == "stop"
+    assert asked.text == whole.text[: whole.text.index(stop)]
+
+
+def test_logprobs_are_those_of_the_logits(scheduler: Scheduler, model: Model) -> None:
+    asked = Asked(scheduler, Request(prompt_of(model, TEXT), 12, logprobs=3))
+    asked.end()
+    told = [each for event in asked.events if isinstance(event, Piece) for each in event.logprobs]
+    assert [each.token for each in told] == asked.tokens
+    for each in told:
+        assert each.top[0] == (each.token, each.logprob)  # greedy
+        assert [value for _, value in each.top] == sorted((value for _, value in each.top), reverse=True)
+        assert len(each.top) == 3
+
+
+def test_a_circle_is_ended_where_that_is_asked_for(scheduler: Scheduler, model: Model) -> None:
+    circling = SamplingOptions(repeat_penalty=0.01)  # rewards what was just said
+    prompt = prompt_of(model, TEXT)
+    assert Asked(scheduler, Request(prompt, 120, circling, ends_repetition=True)).end().reason == "repetition"
+    assert Asked(scheduler, Request(prompt, 120, circling)).end().reason == "length"

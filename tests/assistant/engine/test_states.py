@@ -1,0 +1,51 @@
+"""The cache of saved sequences keeps to its limit and forgets the oldest."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.engine.states import SHORTEST_TOKENS, StateCache, common_prefix
+
+LONG = tuple(range(SHORTEST_TOKENS))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 400)), max_size=20))
+def test_bytes_stay_within_the_limit(puts: list[tuple[int, int]]) -> None:
+    cache = StateCache(1000)
+    for number, size in puts:
+        tokens = (*LONG, number)
+        if cache.wants(tokens, size):
+            cache.put(tokens, bytes(size))
+        assert cache.bytes_used <= 1000
+
+
+def test_what_is_contained_in_another_is_not_kept_twice() -> None:
+    cache = StateCache(1000)
+    cache.put(LONG, b"short")
+    longer = (*LONG, 7, 8)
+    assert cache.wants(longer, 5)
+    cache.put(longer, b"longer")
+    assert cache.bytes_used == len(b"longer")
+    assert not cache.wants(LONG, 5)
+    assert cache.longest((*LONG, 7, 9)) == (longer, SHORTEST_TOKENS + 1)
+
+
+def test_the_longest_unused_goes_first() -> None:
+    cache = StateCache(20)
+    for number in range(2):
+        cache.put((number, *LONG), bytes(10))
+    cache.get((0, *LONG))
+    cache.put((2, *LONG), bytes(10))
+    assert [cache.longest((number, *LONG))[1] > 1 for number in range(3)] == [True, False, True]
+
+
+def test_short_or_too_large_ones_are_not_wanted() -> None:
+    cache = StateCache(20)
+    assert not cache.wants(LONG[:-1], 1)
+    assert not cache.wants(LONG, 21)
+
+
+@given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
+def test_common_prefix(left: list[int], right: list[int]) -> None:
+    length = common_prefix(left, right)
+    assert left[:length] == right[:length]
+    assert left[length : length + 1] != right[length : length + 1] or length == min(len(left), len(right))
