@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from models.runtime.sampler import SamplingOptions
+from models.runtime.schema import SchemaMatcher
 
 FinishReason = Literal["stop", "length", "context", "repetition", "cancelled", "deadline"]
 """`context`: no room for another token; `repetition`: the answer turned in a circle; the others are what they say."""
@@ -20,6 +21,8 @@ class Request:
     max_tokens: int
     options: SamplingOptions = field(default_factory=SamplingOptions)
     stop: tuple[str, ...] = ()
+    schema: SchemaMatcher | None = None
+    """Keeps the answer to a JSON schema; good for this one request."""
     ends_repetition: bool = False
     """Whether an answer that turns in a circle is ended."""
     drafting: bool = True

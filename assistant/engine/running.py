@@ -74,12 +74,10 @@ class Running:
         logprobs: list[TokenLogprob] = []
         reason: FinishReason | None = None
         for place, row in enumerate(rows):
-            token = self.sampler.sample(context, row)
+            token = self._sample(context, row, logprobs)
             if context.model.is_end(token):
                 reason = "stop"
                 break
-            if self.ticket.request.logprobs is not None:
-                logprobs.append(token_logprob(context.logits(row), token, self.ticket.request.logprobs))
             tokens.append(token)
             texts.append(self.output.push(context.model.token_bytes(token)))
             self.written.append(token)
@@ -88,6 +86,21 @@ class Running:
                 break
         self._learn(tokens, drafts)
         return Piece(tuple(tokens), "".join(texts), tuple(logprobs)), reason
+
+    def _sample(self, context: Context, row: int, logprobs: list[TokenLogprob]) -> int:
+        """The row's token; its probability, where asked for, is the model's own, before any schema or option."""
+        request = self.ticket.request
+        logits = None if request.logprobs is None else context.logits(row)
+        if request.schema is not None:
+            request.schema.mask(context.logits_in_place(row))
+        token = self.sampler.sample(context, row)
+        if context.model.is_end(token):
+            return token
+        if request.schema is not None:
+            request.schema.accept(token)
+        if logits is not None:
+            logprobs.append(token_logprob(logits, token, request.logprobs or 0))
+        return token
 
     def _reason_to_end(self) -> FinishReason | None:
         request = self.ticket.request

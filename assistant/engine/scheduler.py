@@ -55,8 +55,9 @@ class Scheduler:
     def submit(self, ticket: Ticket) -> None:
         """Queue a request. Raises PromptTooLongError where it can never fit, QueueFullError, EngineClosedError, and
         RuntimeFailure for a token that the model does not have."""
-        self._context.model.check_tokens(ticket.request.prompt)
-        length, room = len(ticket.request.prompt), self._context.n_ctx - SMALL_ROWS
+        request = ticket.request
+        self._context.model.check_tokens([*request.prompt, *(token for token, _ in request.options.logit_bias)])
+        length, room = len(request.prompt), self._context.n_ctx - SMALL_ROWS
         if length >= room:
             raise PromptTooLongError(
                 f"the prompt has {length} tokens and the context holds {room - 1} beside an answer; shorten it"
@@ -260,7 +261,11 @@ class Scheduler:
         if running.reading:
             running.ticket.listener(running.progress())
         drafts = list(tokens[len(tokens) - len(rows) + 1 :])
-        piece, reason = running.choose(self._context, rows, drafts)
+        try:
+            piece, reason = running.choose(self._context, rows, drafts)
+        except RuntimeFailure as error:  # a schema that cannot be kept to
+            self._leave(running, Failed(error))
+            return
         if drafts:
             wrong = len(drafts) - equal_run(drafts, piece.tokens)
             self._slots.cut(running.slot, len(running.slot.tokens) - wrong)

@@ -132,6 +132,13 @@ class Context:
         pointer = llama().llama_get_logits_ith(self.pointer, row)
         return self._vector(pointer, self.model.n_vocab, "logits", row)
 
+    def logits_in_place(self, row: int) -> NDArray[np.float32]:
+        """The logits (n_vocab,) of batch row `row` where llama.cpp's samplers read them, until the next decode."""
+        pointer = llama().llama_get_logits_ith(self.pointer, row)
+        if not pointer:
+            raise RuntimeFailure(f"the last batch has no logits for row {row}; ask for them when adding the token")
+        return np.ctypeslib.as_array(pointer, shape=(self.model.n_vocab,))
+
     def embedding(self, row: int) -> NDArray[np.float32]:
         """A copy of the last hidden state (n_embd,) of batch row `row`; the context needs `embeddings=True`."""
         pointer = llama().llama_get_embeddings_ith(self.pointer, row)

@@ -3,7 +3,8 @@
 RuntimeFailure
 ├── DecodeAborted     a decode was stopped by `Context.abort`
 ├── ContextFull       no room in the context for the batch or the prompt
-└── SamplingError     a sampling option is out of range
+├── SamplingError     a sampling option is out of range
+└── SchemaError       a JSON schema is too large, not supported, or cannot be kept to
 """
 
 from models.errors import RuntimeFailure
@@ -19,3 +20,7 @@ class ContextFull(RuntimeFailure):
 
 class SamplingError(RuntimeFailure):
     """A sampling option is out of range."""
+
+
+class SchemaError(RuntimeFailure):
+    """A JSON schema is too large, not supported, or the answer cannot be kept to it."""

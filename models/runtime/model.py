@@ -149,6 +149,13 @@ class Model:
         self.check_tokens((token,))
         return bool(llama().llama_vocab_is_eog(self.vocab, token))
 
+    def is_control(self, token: int) -> bool:
+        """Whether `token` steers the model and stands for no text."""
+        self.check_tokens((token,))
+        library = llama()
+        attributes = library.LLAMA_TOKEN_ATTR_CONTROL | library.LLAMA_TOKEN_ATTR_UNKNOWN
+        return bool(library.llama_vocab_get_attr(self.vocab, token) & attributes)
+
     def check_tokens(self, ids: Sequence[int]) -> None:
         """Raise RuntimeFailure for an id outside the vocabulary."""
         # llama.cpp indexes its vocabulary without a check in several of these calls.

@@ -10,6 +10,8 @@ from models.runtime.errors import SamplingError
 from models.runtime.library import llama
 
 _PENALTY_WINDOW_TOKENS = 256
+MAX_LOGIT_BIASES = 300
+_MOST_BIAS = 100.0
 _MAX_SEED = 2**32 - 2  # the largest 32-bit value asks llama.cpp for a random seed
 
 
@@ -31,6 +33,8 @@ class SamplingOptions:
     """Subtract this from the logits of recent tokens."""
     frequency_penalty: float = 0.0
     """Subtract this times the count of the token among the recent ones."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """Token ids and what is added to their logits, at most MAX_LOGIT_BIASES of them."""
     seed: int | None = None
     """Same seed, same tokens; None draws a seed."""
 
@@ -49,6 +53,13 @@ class SamplingOptions:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise SamplingError(f"{name} is {value}; it must lie between {low} and {high}")
+        if len(self.logit_bias) > MAX_LOGIT_BIASES:
+            raise SamplingError(f"logit_bias names {len(self.logit_bias)} tokens; give {MAX_LOGIT_BIASES} at most")
+        for token, bias in self.logit_bias:
+            if not -_MOST_BIAS <= bias <= _MOST_BIAS:
+                raise SamplingError(
+                    f"logit_bias of token {token} is {bias}; it must lie between -{_MOST_BIAS:g} and {_MOST_BIAS:g}"
+                )
 
 
 class Sampler:
@@ -86,9 +97,15 @@ class Sampler:
         self.close()
 
 
+def _logit_bias(options: SamplingOptions, n_vocab: int) -> Any:
+    library = llama()
+    biases = (library.llama_logit_bias * len(options.logit_bias))(*options.logit_bias)
+    return library.llama_sampler_init_logit_bias(n_vocab, len(biases), biases)
+
+
 def _build_chain(options: SamplingOptions, n_vocab: int) -> Any:
     library = llama()
-    links = []
+    links = [_logit_bias(options, n_vocab)] if options.logit_bias else []
     if options.repeat_penalty != 1.0 or options.presence_penalty or options.frequency_penalty:
         penalties = (options.repeat_penalty, options.frequency_penalty, options.presence_penalty)
         links.append(library.llama_sampler_init_penalties(n_vocab, _PENALTY_WINDOW_TOKENS, *penalties))

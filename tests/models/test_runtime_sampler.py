@@ -97,6 +97,24 @@ def test_values_out_of_range_are_named(name: str, value: float) -> None:
         SamplingOptions(**{name: value})  # type: ignore[arg-type]
 
 
+def test_a_bias_moves_the_choice_by_what_it_adds(decoded: Context) -> None:
+    logits = decoded.logits(1)
+    second, first = np.argsort(logits)[-2:].tolist()
+    gap = float(logits[first] - logits[second])
+    for bias, chosen in ((gap + 0.01, second), (gap - 0.01, first)):
+        assert draw(decoded, SamplingOptions(logit_bias=((second, bias),)), 1) == [chosen]
+    banned = SamplingOptions(logit_bias=((first, -100.0),))
+    assert draw(decoded, banned, 1) == [second]
+
+
+def test_biases_have_limits() -> None:
+    with pytest.raises(SamplingError, match="logit_bias names 301 tokens; give 300 at most"):
+        SamplingOptions(logit_bias=tuple((token, 1.0) for token in range(301)))
+    for value in (100.5, float("nan")):
+        with pytest.raises(SamplingError, match=rf"logit_bias of token 7 is {value}; it must lie between -100 and 100"):
+            SamplingOptions(logit_bias=((7, value),))
+
+
 def test_a_row_without_logits_is_an_error_not_a_crash(decoded: Context) -> None:
     with Sampler() as sampler, pytest.raises(RuntimeFailure, match="no logits for row 0"):
         sampler.sample(decoded, 0)

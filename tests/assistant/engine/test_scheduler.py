@@ -1,5 +1,6 @@
 """Requests through the scheduler, against the runtime's plain loop over one sequence."""
 
+import json
 import threading
 import time
 
@@ -14,6 +15,7 @@ from models.runtime.context import Context
 from models.runtime.errors import ContextFull
 from models.runtime.model import Model
 from models.runtime.sampler import SamplingOptions
+from models.runtime.schema import SchemaCompiler
 from tests.assistant.engine.conftest import (
     N_CTX,
     TEXT,
@@ -213,6 +215,26 @@ def test_a_stop_string_ends_and_is_not_shown(scheduler: Scheduler, model: Model)
     asked = Asked(scheduler, Request(prompt_of(model, LONG), 60, stop=(stop,)))
     assert asked.end().reason == "stop"
     assert asked.text == whole.text[: whole.text.index(stop)]
+
+
+def test_schemas_are_kept_to_beside_answers_without(reference: Model) -> None:
+    schema = {"type": "array", "items": {"enum": ["dexamethasone", "epinephrine"]}, "minItems": 4, "maxItems": 4}
+    compiler, prompt = SchemaCompiler(reference), prompt_of(reference, LONG)
+    options = SamplingOptions(temperature=1.5, top_k=0, seed=3)
+    with open_context(reference, 5) as context, scheduler_on(context) as scheduler:
+        plain = Asked(scheduler, Request(prompt, 40))
+        kept = [Asked(scheduler, Request(prompt, 80, options, schema=compiler.compile(schema))) for _ in range(2)]
+        for each in kept:
+            assert each.end().reason == "stop"
+            found = json.loads(each.text)
+            assert len(found) == 4
+            assert set(found) <= {"dexamethasone", "epinephrine"}
+        assert plain.end().completion_tokens == 40
+
+
+def test_a_logit_bias_of_an_unknown_token_is_refused(scheduler: Scheduler, model: Model) -> None:
+    with pytest.raises(RuntimeFailure, match="token id 5000 is outside the vocabulary"):
+        Asked(scheduler, Request((1,), 4, SamplingOptions(logit_bias=((5000, 1.0),))))
 
 
 def test_logprobs_are_those_of_the_logits(scheduler: Scheduler, model: Model) -> None:

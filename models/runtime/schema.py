@@ -1,0 +1,102 @@
+"""Answers that keep to a JSON schema: before each choice, tokens that would break it get a logit of minus infinity.
+
+llguidance works out which those are, within limits on the size of the grammar and the work of a step. Only schemas are
+taken, never grammars as such. The door to llguidance.
+"""
+
+import ctypes
+import json
+import threading
+from typing import Any
+
+import numpy as np
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+from numpy.typing import NDArray
+
+from models.runtime.errors import SchemaError
+from models.runtime.library import llama
+from models.runtime.model import Model
+
+MAX_SCHEMA_BYTES = 64 * 2**10
+_LIMITS = LLParserLimits(
+    initial_lexer_fuel=1_000_000,
+    step_lexer_fuel=200_000,
+    step_max_items=50_000,
+    max_lexer_states=50_000,
+    max_grammar_size=100_000,
+    verbose_errors=False,
+)
+_STYLE: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""As json.dumps writes. Where any white space may stand, a small model writes nothing else."""
+_SHOWN_CHARACTERS = 200
+
+
+class SchemaMatcher:
+    """One answer on its way through a schema."""
+
+    def __init__(self, matcher: LLMatcher, n_vocab: int) -> None:
+        self._matcher, self._n_vocab = matcher, n_vocab
+
+    def mask(self, logits: NDArray[np.float32]) -> None:
+        """Rule out, in place, the tokens that cannot come next; `logits` is (n_vocab,). Raises SchemaError."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        self._check()
+        logits[np.unpackbits(bits, count=self._n_vocab, bitorder="little") == 0] = -np.inf
+
+    def accept(self, token: int) -> None:
+        """The token was chosen. Raises SchemaError."""
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise SchemaError("the answer cannot be kept to the JSON schema within its limits; simplify the schema")
+
+
+class SchemaCompiler:
+    """Schemas for answers of one model. May be used from any thread."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._lock = threading.Lock()
+        self._tokenizer: LLTokenizer | None = None
+
+    def compile(self, schema: dict[str, Any]) -> SchemaMatcher:
+        """A matcher at its start. Raises SchemaError for one that is too large or not supported."""
+        text = json.dumps(schema)
+        if len(text.encode()) > MAX_SCHEMA_BYTES:
+            raise SchemaError(f"the JSON schema has {len(text.encode())} bytes; at most {MAX_SCHEMA_BYTES} are taken")
+        try:
+            grammar = LLMatcher.grammar_from_json_schema(text, overrides=_STYLE)
+        except ValueError as error:
+            raise SchemaError(f"the JSON schema cannot be used: {_short(error)}; correct it") from error
+        matcher = LLMatcher(self._known_tokens(), grammar, log_level=0, limits=_LIMITS)
+        if matcher.is_error():
+            raise SchemaError(f"the JSON schema cannot be used: {_short(matcher.get_error())}; correct it")
+        return SchemaMatcher(matcher, self._model.n_vocab)
+
+    def _known_tokens(self) -> LLTokenizer:
+        """Made once: it takes a second for a large vocabulary."""
+        with self._lock:
+            if self._tokenizer is None:
+                self._tokenizer = _token_trie(self._model)
+            return self._tokenizer
+
+
+def _token_trie(model: Model) -> LLTokenizer:
+    # A byte that is never in UTF-8 keeps control tokens out of every text.
+    texts = [
+        (b"\xff" if model.is_control(token) else b"") + model.token_bytes(token, special=True)
+        for token in range(model.n_vocab)
+    ]
+    ends = [token for token in range(model.n_vocab) if model.is_end(token)]
+    function = ctypes.cast(llama()._lib.llama_tokenize, ctypes.c_void_p).value
+    from_llamacpp: Any = LLTokenizer.from_llamacpp  # type: ignore[attr-defined]  # its stub leaves it out
+    trie: LLTokenizer = from_llamacpp(
+        tokens=texts, vocab_ptr=model.vocab, tokenize_fptr=function, eos_token=ends, slices=None
+    )
+    return trie
+
+
+def _short(reason: object) -> str:
+    return " ".join(str(reason).split())[:_SHOWN_CHARACTERS]

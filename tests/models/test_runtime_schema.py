@@ -1,0 +1,104 @@
+"""Answers kept to JSON schemas, whatever the model would say."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.resolve import resolve_gguf
+from models.runtime.context import Context
+from models.runtime.errors import SchemaError
+from models.runtime.generate import generate
+from models.runtime.model import Model
+from models.runtime.sampler import Sampler, SamplingOptions
+from models.runtime.schema import MAX_SCHEMA_BYTES, SchemaCompiler
+
+DOSE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "drug": {"type": "string", "maxLength": 12},
+        "dose_mg": {"type": "integer", "minimum": 1, "maximum": 999},
+        "route": {"enum": ["oral", "iv"]},
+    },
+    "required": ["drug", "dose_mg", "route"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Model]:
+    with Model.load(resolve_gguf("reference")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def compiler(model: Model) -> SchemaCompiler:
+    return SchemaCompiler(model)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_choices_make_an_object_of_the_schema(model: Model, compiler: SchemaCompiler, seed: int) -> None:
+    matcher = compiler.compile(DOSE)
+    options = SamplingOptions(temperature=2.0, top_k=0, top_p=1.0, min_p=0.0, seed=seed)
+    written, pending = [], model.tokenize("Give", add_bos=True, parse_special=False)
+    with Context(model, 512, threads=1) as context, Sampler(options) as sampler:
+        tokens = generate(context, pending, _Masked(sampler, matcher), 200)
+        written = list(tokens)
+    assert tokens.finish_reason == "stop"
+    found = json.loads(model.detokenize(written))
+    assert set(found) == {"drug", "dose_mg", "route"}
+    assert len(found["drug"]) <= 12
+    assert 1 <= found["dose_mg"] <= 999
+    assert found["route"] in ("oral", "iv")
+
+
+class _Masked(Sampler):
+    """The sampler as the engine uses it with a schema."""
+
+    def __init__(self, inner: Sampler, matcher: Any) -> None:
+        super().__init__(inner.options)
+        self._matcher = matcher
+
+    def sample(self, context: Context, row: int) -> int:
+        self._matcher.mask(context.logits_in_place(row))
+        token = super().sample(context, row)
+        if not context.model.is_end(token):
+            self._matcher.accept(token)
+        return token
+
+
+def test_every_token_that_is_ruled_out_would_break_the_schema(model: Model, compiler: SchemaCompiler) -> None:
+    """At the start of an object only tokens that begin with white space or a brace stay."""
+    logits = np.zeros(model.n_vocab, dtype=np.float32)
+    compiler.compile(DOSE).mask(logits)
+    allowed = [model.token_bytes(token) for token in np.flatnonzero(logits == 0).tolist()]
+    assert b"{" in allowed
+    assert all(text.lstrip()[:1] in (b"{", b"") for text in allowed)
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"type": "object", "properties": {"a": {"pattern": "(("}}}, "cannot be used"),
+        ({"type": "nothing"}, "cannot be used"),
+        ({"description": "x" * MAX_SCHEMA_BYTES}, r"has 655\d\d bytes; at most 65536 are taken"),
+        ({"$ref": "#/missing"}, "cannot be used"),
+    ],
+)
+def test_what_cannot_be_kept_to_is_refused(compiler: SchemaCompiler, schema: dict[str, Any], told: str) -> None:
+    with pytest.raises(SchemaError, match=told):
+        compiler.compile(schema)
+
+
+def test_a_token_outside_the_schema_is_an_error(model: Model, compiler: SchemaCompiler) -> None:
+    (token,) = model.tokenize("z", add_bos=False, parse_special=False)[-1:]
+    matcher = compiler.compile(DOSE)
+    with pytest.raises(SchemaError, match="cannot be kept to the JSON schema"):
+        matcher.accept(token)
+
+
+def test_a_schema_that_holds_itself_is_followed(compiler: SchemaCompiler) -> None:
+    tree = {"$defs": {"n": {"type": "object", "properties": {"c": {"type": "array", "items": {"$ref": "#/$defs/n"}}}}}}
+    compiler.compile({**tree, "$ref": "#/$defs/n"})
