@@ -15,7 +15,7 @@ FinishReason = Literal["stop", "length", "context", "repetition", "cancelled", "
 
 @dataclass(frozen=True)
 class Request:
-    """One sequence to continue. The prompt has a token at least."""
+    """One sequence to continue. The prompt has a token at least; `max_tokens` is 1 or more, 0 to score the prompt only."""
 
     prompt: tuple[int, ...]
     max_tokens: int
@@ -28,6 +28,8 @@ class Request:
     drafting: bool = True
     logprobs: int | None = None
     """So many of the likeliest tokens are told with each token, 0 for its own probability only."""
+    scores_prompt: bool = False
+    """Whether the prompt's own tokens are scored, too, with `logprobs` of the likeliest; nothing is reused then."""
     deadline_s: float | None = None
     """Seconds from submission after which it ends, whatever it has then."""
 
@@ -55,6 +57,13 @@ class TokenLogprob:
     token: int
     logprob: float
     top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class PromptScores:
+    """Each token of the prompt but the first, given those before it."""
+
+    logprobs: tuple[TokenLogprob, ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class Failed:
     error: Exception
 
 
-Event = Queued | Reading | Piece | Finished | Failed
+Event = Queued | Reading | PromptScores | Piece | Finished | Failed
 Listener = Callable[[Event], None]
 """Called in the engine's thread: it must return at once and not raise."""
 

@@ -31,6 +31,8 @@ class Running:
     acceptance: Acceptance = field(default_factory=Acceptance)
     proposed: list[int] = field(default_factory=list)
     """What lookup proposes to come after `waiting`, of which a step computes a part or nothing."""
+    scores: list[TokenLogprob] = field(default_factory=list)
+    """Of the prompt's tokens but the first, where they are asked for."""
     written: list[int] = field(default_factory=list)
     drafted: int = 0
     accepted: int = 0
@@ -56,9 +58,21 @@ class Running:
         """Whether its prompt is not read to the end."""
         return not self.written
 
+    @property
+    def scoring(self) -> bool:
+        """Whether the prompt's rows are wanted, too, and still being computed."""
+        return self.ticket.request.scores_prompt and self.reading
+
     def progress(self) -> Reading:
         """How far the prompt is read."""
         return Reading(len(self.slot.tokens), len(self.ticket.request.prompt), self.cached)
+
+    def score(self, context: Context, rows: Sequence[int]) -> None:
+        """Take the prompt's next tokens' probabilities from the rows before them; the last row has none to give."""
+        prompt, count = self.ticket.request.prompt, self.ticket.request.logprobs or 0
+        for row in rows:
+            if (place := len(self.scores) + 1) < len(prompt):
+                self.scores.append(token_logprob(context.logits(row), prompt[place], count))
 
     def gains(self) -> list[float]:
         """What each further proposed token is expected to add to the next step."""

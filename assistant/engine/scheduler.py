@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from assistant.engine.pace import Pace
 from assistant.engine.plan import plan_rows
-from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, Queued, Ticket
+from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, PromptScores, Queued, Ticket
 from assistant.engine.rows import SMALL_ROWS, RowCosts
 from assistant.engine.running import Running, equal_run
 from assistant.engine.slots import Slots
@@ -28,6 +28,8 @@ ALONE_LIMIT_S = 1.0
 """A step that only one prompt is in, and that can be aborted."""
 SHARED_TOKENS = 64
 """A prompt waits for another to be read where they have so many more tokens in common."""
+SCORED_ROWS = 64
+"""Prompt tokens that are scored in one step: each has logits for the whole vocabulary."""
 _LEARNING, _MOST_RATIO = 0.1, 10.0
 _Part = tuple[Running, list[int]]
 """A request and what of it a step computes."""
@@ -170,7 +172,9 @@ class Scheduler:
         return self._context.n_ctx - SMALL_ROWS - self._slots.busy_cells() - to_come
 
     def _start(self, ticket: Ticket) -> None:
-        running = Running.start(ticket, self._slots.take(ticket.request.prompt))
+        request = ticket.request
+        slot = self._slots.take_empty() if request.scores_prompt else self._slots.take(request.prompt)
+        running = Running.start(ticket, slot)
         self._running.append(running)
         ticket.listener(running.progress())
 
@@ -238,7 +242,7 @@ class Scheduler:
 
     def _add(self, running: Running, tokens: Sequence[int]) -> list[int]:
         start, whole = len(running.slot.tokens), len(tokens) >= len(running.waiting)
-        first = len(running.waiting) - 1 if whole else len(tokens)
+        first = 0 if running.scoring else len(running.waiting) - 1 if whole else len(tokens)
         added = [
             self._batch.add(token, start + place, [running.slot.seq], place >= first)
             for place, token in enumerate(tokens)
@@ -254,12 +258,10 @@ class Scheduler:
     def _take(self, running: Running, tokens: Sequence[int], rows: Sequence[int]) -> None:
         """What a decode gave one request."""
         self._slots.grow(running.slot, tokens)
-        if not rows:
-            del running.waiting[: len(tokens)]
-            running.ticket.listener(running.progress())
-            return
         if running.reading:
-            running.ticket.listener(running.progress())
+            rows = self._take_prompt(running, tokens, rows)
+        if not rows:
+            return
         drafts = list(tokens[len(tokens) - len(rows) + 1 :])
         try:
             piece, reason = running.choose(self._context, rows, drafts)
@@ -275,6 +277,21 @@ class Scheduler:
             reason = "context"
         if reason is not None:
             self._finish(running, reason)
+
+    def _take_prompt(self, running: Running, tokens: Sequence[int], rows: Sequence[int]) -> Sequence[int]:
+        """The row that the answer's first token is chosen from, where the prompt is read and an answer wanted."""
+        if running.scoring:
+            running.score(self._context, rows)
+        del running.waiting[: len(tokens)]
+        running.ticket.listener(running.progress())
+        if running.waiting:
+            return ()
+        if running.scoring:
+            running.ticket.listener(PromptScores(tuple(running.scores)))
+        if not running.ticket.request.max_tokens:
+            self._finish(running, "length")
+            return ()
+        return rows[-1:]
 
     def _finish(self, running: Running, reason: FinishReason) -> None:
         if text := running.output.finish():
@@ -294,6 +311,8 @@ def _shared_out(readers: Sequence[Running], rows: int) -> list[_Part]:
     ordered = sorted(readers, key=lambda running: len(running.waiting))
     for place, running in enumerate(ordered):
         share = min(len(running.waiting), rows // (len(ordered) - place))
+        if running.scoring:
+            share = min(share, SCORED_ROWS)
         if share:
             parts.append((running, running.waiting[:share]))
         rows -= share

@@ -71,6 +71,12 @@ class Slots:
         slot.busy = True
         return slot
 
+    def take_empty(self) -> Slot:
+        """A sequence that holds nothing. One must be free."""
+        slot = self._to_overwrite()
+        slot.busy = True
+        return slot
+
     def grow(self, slot: Slot, tokens: Sequence[int]) -> None:
         """`tokens` were decoded behind what the sequence held."""
         slot.tokens += tokens

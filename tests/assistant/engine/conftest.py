@@ -108,6 +108,15 @@ def alone(model: Model, request: Request) -> list[int]:
         return list(generate(context, request.prompt, sampler, request.max_tokens))
 
 
+def all_logits(model: Model, tokens: Sequence[int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Logits after each token (tokens, n_vocab), in one batch of their own."""
+    with open_context(model, 1, n_batch=len(tokens)) as context, Batch(len(tokens)) as batch:
+        for position, token in enumerate(tokens):
+            batch.add(token, position, [0], True)
+        context.decode(batch)
+        return np.stack([context.logits(row) for row in range(len(tokens))])
+
+
 def same_up_to_rounding(model: Model, prompt: Sequence[int], found: Sequence[int], wanted: Sequence[int]) -> bool:
     """Equal, or first different where the top two logits lie closer than kernels for 1 and 4 rows round."""
     place = next((i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), None)

@@ -4,9 +4,10 @@ import json
 import threading
 import time
 
+import numpy as np
 import pytest
 
-from assistant.engine.request import Event, Failed, Finished, Piece, Queued, Reading, Request, Ticket
+from assistant.engine.request import Event, Failed, Finished, Piece, PromptScores, Queued, Reading, Request, Ticket
 from assistant.engine.scheduler import SHARED_TOKENS, Scheduler
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from models.errors import RuntimeFailure
@@ -20,6 +21,7 @@ from tests.assistant.engine.conftest import (
     N_CTX,
     TEXT,
     Asked,
+    all_logits,
     alone,
     open_context,
     prompt_of,
@@ -246,6 +248,23 @@ def test_logprobs_are_those_of_the_logits(scheduler: Scheduler, model: Model) ->
         assert each.top[0] == (each.token, each.logprob)  # greedy
         assert [value for _, value in each.top] == sorted((value for _, value in each.top), reverse=True)
         assert len(each.top) == 3
+
+
+def test_a_prompt_is_scored_token_by_token(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)[:150]
+    Asked(scheduler, Request(prompt, 4)).end()  # nothing of it may be reused
+    asked = Asked(scheduler, Request(prompt, 0, logprobs=2, scores_prompt=True))
+    assert (asked.end().reason, asked.tokens) == ("length", [])
+    (scores,) = (event for event in asked.events if isinstance(event, PromptScores))
+    assert [each.token for each in scores.logprobs] == list(prompt[1:])
+    logits = all_logits(model, prompt)[:-1].astype(np.float64)
+    wanted = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    found = [each.logprob for each in scores.logprobs]
+    assert np.abs(np.array(found) - wanted[np.arange(len(found)), prompt[1:]]).max() < 1e-4
+    assert [each.top[0][0] for each in scores.logprobs] == wanted.argmax(1).tolist()
+    beside = Asked(scheduler, Request(prompt, 6, scores_prompt=True))
+    beside.end()
+    assert beside.tokens == alone(model, Request(prompt, 6))
 
 
 def test_a_circle_is_ended_where_that_is_asked_for(scheduler: Scheduler, model: Model) -> None:
