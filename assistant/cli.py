@@ -28,6 +28,7 @@ _COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pyda
 
 MOUNTS = {
     "ask": Mount("assistant.ask.command", "ask", "Answer a question from the library, with numbered sources."),
+    "serve": Mount("assistant.server.command", "serve", "Serve a model to local applications: OpenAI's API."),
     "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),
     "compress": Mount(
         "compressor.cli", "compress", "Prune, heal and quantize a model by a recipe.", "compress", _COMPRESS_MODULES

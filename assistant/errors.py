@@ -5,6 +5,7 @@ BedsideError
 ├── PromptTooLongError     question and note leave no room for an answer in the model's context
 ├── QueueFullError         as many requests wait as may
 ├── EngineClosedError      the engine is shutting down
+├── ServeError             a server cannot listen where it shall
 ├── MissingExtraError      a command needs packages that this installation left out
 └── TextError
     └── NoteError          the patient note cannot be read
@@ -27,6 +28,10 @@ class QueueFullError(BedsideError):
 
 class EngineClosedError(BedsideError):
     """The engine is shutting down."""
+
+
+class ServeError(BedsideError):
+    """A server cannot listen where it shall."""
 
 
 class MissingExtraError(BedsideError):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from assistant.engine.pace import Pace
 from assistant.engine.plan import plan_rows
@@ -35,6 +36,17 @@ _Part = tuple[Running, list[int]]
 """A request and what of it a step computes."""
 
 
+@dataclass(frozen=True)
+class EngineStats:
+    """A look at the scheduler."""
+
+    running: int
+    waiting: int
+    threads: int
+    steps: int
+    aborted_steps: int
+
+
 class Scheduler:
     """Requests in, events out, over one context whose last sequence is kept for padding."""
 
@@ -50,19 +62,35 @@ class Scheduler:
         self._pace = Pace(context.threads)
         self._slowness = 1.0
         """What steps take against what was measured at the start."""
+        self._steps = self._aborted_steps = 0
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="bedside-engine", daemon=True)
         self._thread.start()
+
+    @property
+    def room(self) -> int:
+        """Tokens of prompt and answer that one request may have; the model may have been trained on fewer."""
+        return min(self._context.n_ctx - SMALL_ROWS, self._context.model.n_ctx_train)
+
+    def stats(self) -> EngineStats:
+        """What it does now, and has done so far; from any thread."""
+        return EngineStats(
+            running=len(self._running),
+            waiting=len(self._queue),
+            threads=self._context.threads,
+            aborted_steps=self._aborted_steps,
+            steps=self._steps,
+        )
 
     def submit(self, ticket: Ticket) -> None:
         """Queue a request. Raises PromptTooLongError where it can never fit, QueueFullError, EngineClosedError, and
         RuntimeFailure for a token that the model does not have."""
         request = ticket.request
         self._context.model.check_tokens([*request.prompt, *(token for token, _ in request.options.logit_bias)])
-        length, room = len(request.prompt), self._context.n_ctx - SMALL_ROWS
-        if length >= room:
+        if len(request.prompt) >= self.room:
             raise PromptTooLongError(
-                f"the prompt has {length} tokens and the context holds {room - 1} beside an answer; shorten it"
+                f"the prompt has {len(request.prompt)} tokens and the context holds {self.room - 1} beside an answer;"
+                " shorten it"
             )
         with self._changed:
             if self._closing:
@@ -207,6 +235,7 @@ class Scheduler:
             for running, _ in parts:
                 self._slots.settle(running.slot)
             if isinstance(error, DecodeAborted):
+                self._aborted_steps += 1
                 return
             if len(parts) == 1:
                 self._leave(parts[0][0], Failed(error))
@@ -250,6 +279,7 @@ class Scheduler:
         return added[first:]
 
     def _observe(self, rows: int, elapsed_s: float) -> None:
+        self._steps += 1
         ratio = elapsed_s / self._costs.of(rows)
         self._slowness = max(0.5, self._slowness + _LEARNING * (min(ratio, _MOST_RATIO) - self._slowness))
         if rows <= SMALL_ROWS and self._pace.observe(ratio):
@@ -273,7 +303,7 @@ class Scheduler:
             self._slots.cut(running.slot, len(running.slot.tokens) - wrong)
         if piece.tokens:
             running.ticket.listener(piece)
-        if reason is None and len(running.slot.tokens) + SMALL_ROWS >= self._context.n_ctx:
+        if reason is None and len(running.slot.tokens) >= self.room:
             reason = "context"
         if reason is not None:
             self._finish(running, reason)

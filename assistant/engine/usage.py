@@ -12,15 +12,20 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     load_s: float | None = None
+    queued_s: float | None = None
     first_token_s: float | None = None
     decode_s: float | None = None
     finish_reason: str | None = None
 
     @property
     def prompt_tokens_per_s(self) -> float | None:
-        """Speed of reading the prompt."""
-        return self.prompt_tokens / self.first_token_s if self.first_token_s else None
+        """Speed of reading the part of the prompt that was not in the cache."""
+        read = self.prompt_tokens - self.cached_tokens
+        return read / self.first_token_s if self.first_token_s else None
 
     @property
     def decode_tokens_per_s(self) -> float | None:
@@ -34,12 +39,16 @@ class Usage:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
             "bedside": {
                 "prompt_tokens_per_s": _rounded(self.prompt_tokens_per_s),
                 "decode_tokens_per_s": _rounded(self.decode_tokens_per_s),
                 "time_to_first_token_s": _rounded(self.first_token_s),
                 "load_s": _rounded(self.load_s),
-                "cached_tokens": 0,
+                "queued_s": _rounded(self.queued_s),
+                "cached_tokens": self.cached_tokens,
+                "drafted_tokens": self.drafted_tokens,
+                "accepted_tokens": self.accepted_tokens,
                 "finish_reason": self.finish_reason,
                 **unmeasured,
             },

@@ -71,7 +71,7 @@ def answer(index: Index) -> Answer:
         Check(0, 13, (1,), "model", "unsupported", ("number", "unit")),
         Check(14, 19, (), "model", "uncited", ()),
     )
-    usage = Usage(100, 21, 0.1, 0.5, 2.0, "length")
+    usage = Usage(100, 21, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length")
     return Answer(text, index.documents[0].passages[:1], "insufficient", checks, usage, "reference", "not for use")
 
 

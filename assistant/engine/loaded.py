@@ -1,0 +1,80 @@
+"""A model that answers several requests at once: file, template, context and scheduler, opened and closed together."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from assistant.engine.neighbours import NeighbourMeter, threads_beside
+from assistant.engine.rows import measure_rows
+from assistant.engine.scheduler import Scheduler
+from assistant.engine.states import StateCache
+from models.runtime.chat import ChatTemplate
+from models.runtime.context import Context
+from models.runtime.library import default_threads
+from models.runtime.model import Model
+from models.runtime.schema import SchemaCompiler
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How much a loaded model may take."""
+
+    sequences: int = 4
+    """Requests that are worked on at once."""
+    context_tokens: int = 8192
+    """Cells of the cache that they share; never more than the model was trained for times `sequences`."""
+    batch_tokens: int = 512
+    cache_bytes: int = 256 * 2**20
+    """Main memory for sequences that made room for others."""
+    queue_limit: int = 32
+    threads: int | None = None
+    """None: as many as there are cores, fewer beside busy neighbours."""
+
+
+class LoadedModel:
+    """Submit and cancel through `scheduler`."""
+
+    def __init__(self, model: Model, template: ChatTemplate, context: Context, settings: EngineSettings) -> None:
+        self.model, self.template, self.context = model, template, context
+        self.schemas = SchemaCompiler(model)
+        self.costs = measure_rows(context)
+        self.load_s = 0.0
+        self.scheduler = Scheduler(
+            context, self.costs, states=StateCache(settings.cache_bytes), queue_limit=settings.queue_limit
+        )
+
+    @classmethod
+    def open(cls, path: Path, settings: EngineSettings) -> "LoadedModel":
+        """Load a GGUF file. Raises ModelFileError, TemplateError or RuntimeFailure; nothing stays open then."""
+        started, neighbours = time.monotonic(), NeighbourMeter()
+        model = Model.load(path)
+        try:
+            template = ChatTemplate.from_model(model)
+            threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
+            n_ctx = min(settings.context_tokens, model.n_ctx_train * settings.sequences)
+            context = Context(model, n_ctx, settings.sequences + 1, min(settings.batch_tokens, n_ctx), threads=threads)
+            loaded = cls(model, template, context, settings)
+        except BaseException:
+            model.close()
+            raise
+        loaded.load_s = time.monotonic() - started
+        return loaded
+
+    @property
+    def most_tokens(self) -> int:
+        """Prompt and answer together, for one request."""
+        return min(self.scheduler.room, self.model.n_ctx_train)
+
+    def close(self) -> None:
+        """End the scheduler, then free context and model."""
+        self.scheduler.close()
+        self.model.close()
+
+    def __enter__(self) -> "LoadedModel":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,57 @@
+"""The application: routes, the door before them, and the model that is loaded behind them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from assistant.engine.loaded import LoadedModel
+from assistant.server.chat import chat_router
+from assistant.server.completions import completions_router
+from assistant.server.door import Door, DoorRules
+from assistant.server.errors import add_handlers
+from assistant.server.metrics import Metrics
+from assistant.server.service import Service
+from assistant.server.status import status_router
+from assistant.server.tokens import tokens_router
+
+
+def create_app(name: str, load: Callable[[], LoadedModel], rules: DoorRules) -> FastAPI:
+    """An application that loads its model in the background, so that `/health` answers at once.
+
+    A failing load ends the server: `app.state.failure` holds what was raised.
+    """
+    service = Service(name, Metrics(), started_at=time.time())
+    service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.scheduler.stats())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(_load(app, service, load))
+        try:
+            yield
+        finally:
+            service.draining = True
+            with suppress(asyncio.CancelledError):
+                await loading
+            if service.loaded is not None:
+                await asyncio.to_thread(service.loaded.close)
+
+    # The pages of documentation would fetch their scripts from elsewhere.
+    app = FastAPI(title="Bedside", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    add_handlers(app)
+    for router in (chat_router(service), completions_router(service), tokens_router(service), status_router(service)):
+        app.include_router(router)
+    app.add_middleware(Door, rules=rules)
+    app.state.failure = None
+    app.state.on_failure = lambda: None
+    return app
+
+
+async def _load(app: FastAPI, service: Service, load: Callable[[], LoadedModel]) -> None:
+    try:
+        service.loaded = await asyncio.to_thread(load)
+    except Exception as error:
+        app.state.failure = error
+        app.state.on_failure()

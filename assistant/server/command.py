@@ -1,0 +1,69 @@
+"""`bedside serve`: sockets, the model, and an end that lets running answers finish."""
+
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant.errors import ServeError
+
+_SHORTEST_KEY = 16
+
+
+def serve(  # noqa: PLR0917  (Typer makes an option of each)
+    model: Annotated[
+        str, typer.Option(metavar="ID|FILE", help="A model of the catalogue or your store, or a GGUF file.")
+    ] = "reference",
+    host: Annotated[str, typer.Option(help="Address for --port; any but the loopback needs a key.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Listen on TCP as well.", show_default=False)
+    ] = None,
+    socket_path: Annotated[
+        Path | None, typer.Option("--socket", help="The unix socket.  [default: the user's own]", show_default=False)
+    ] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="A file with the key that TCP clients must send.", show_default=False)
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="Answers at once.")] = 4,
+    context: Annotated[int, typer.Option(min=256, help="Tokens that they share.")] = 8192,
+) -> None:
+    """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
+    from assistant.ask.model_choice import choose_model
+    from assistant.engine.loaded import EngineSettings, LoadedModel
+    from assistant.server.app import create_app
+    from assistant.server.door import LOCAL_HOSTS, DoorRules
+    from assistant.server.listening import run_server, tcp_socket, unix_socket, user_socket
+
+    key = None if key_file is None else _read_key(key_file)
+    if port is not None and host not in LOCAL_HOSTS and key is None:
+        raise ServeError(f"{host} can be reached from other machines; give --key-file, or leave --host out")
+    chosen = choose_model(model)
+    settings = EngineSettings(sequences=parallel, context_tokens=context)
+    app = create_app(chosen.name, lambda: LoadedModel.open(chosen.path, settings), DoorRules(key, (*LOCAL_HOSTS, host)))
+    path = socket_path or user_socket()
+    sockets = [unix_socket(path), *([] if port is None else [tcp_socket(host, port)])]
+    _announce(chosen.name, path, sockets[1:], key)
+    try:
+        run_server(app, sockets)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _announce(name: str, path: Path, tcp: list[socket.socket], key: str | None) -> None:
+    print(f"serving {name} on {path}", file=sys.stderr)
+    for each in tcp:
+        host, port = each.getsockname()[:2]
+        asked = "with the key" if key is not None else "without a key"
+        print(f"and on http://{host}:{port}, {asked}", file=sys.stderr)
+
+
+def _read_key(path: Path) -> str:
+    try:
+        key = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ServeError(f"cannot read the key in {path} ({error}); check the file") from error
+    if len(key) < _SHORTEST_KEY:
+        raise ServeError(f"the key in {path} has {len(key)} characters; use {_SHORTEST_KEY} or more")
+    return key

@@ -1,0 +1,176 @@
+"""`POST /v1/completions`: strings or token ids, alone or in lists, with `echo` and exact log probabilities."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi import Request as HttpRequest
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
+
+from assistant.engine.request import Finished, Piece, PromptScores, Request, TokenLogprob
+from assistant.server.errors import ApiError
+from assistant.server.follow import Followed, follow
+from assistant.server.service import Service, finish_reason, new_id, now, usage
+from assistant.server.sse import KEEP_ALIVE, frame, stream
+from assistant.server.watching import Idle, unless_disconnected
+from assistant.server.wire import CompletionRequest
+from models.runtime.model import Model
+
+
+def completions_router(service: Service) -> APIRouter:
+    """The route, over one service."""
+    router = APIRouter()
+
+    @router.post("/v1/completions", response_model=None)
+    async def complete(body: CompletionRequest, http: HttpRequest) -> Response:
+        """Continue prompts."""
+        service.check_model(body.model)
+        requests = await run_in_threadpool(_requests, service, body)
+        reply = _Reply(service, body, requests)
+        if body.stream:
+            return await stream(reply.frames())
+        return JSONResponse(await unless_disconnected(http, reply.whole()))
+
+    return router
+
+
+def _requests(service: Service, body: CompletionRequest) -> list[Request]:
+    model = service.ready().model
+    found: list[Request] = []
+    for prompt in _prompts(model, body):
+        if not prompt:
+            raise ApiError(
+                400, "prompt: it has no token, and this model no BOS to begin with", "invalid_value", "prompt"
+            )
+        found += service.requests(
+            body,
+            prompt,
+            most=body.max_tokens,
+            logprobs=body.logprobs,
+            scores_prompt=body.echo and (body.logprobs is not None or body.max_tokens == 0),
+        )
+    return found
+
+
+def _prompts(model: Model, body: CompletionRequest) -> list[list[int]]:
+    """Token ids as they were sent; text with the BOS that the file asks for, control tokens as they are spelled."""
+    given = body.prompt
+    if isinstance(given, str):
+        return [model.tokenize(given, add_bos=model.add_bos, parse_special=True)]
+    prompts: list[list[int]] = []
+    for each in given:
+        if isinstance(each, int):
+            return [[token for token in given if isinstance(token, int)]]
+        if isinstance(each, str):
+            prompts.append(model.tokenize(each, add_bos=model.add_bos, parse_special=True))
+        else:
+            prompts.append(each)
+    return prompts
+
+
+class _Reply:
+    """One response, streamed or whole; choices in the order of the prompts, `n` for each."""
+
+    def __init__(self, service: Service, body: CompletionRequest, requests: Sequence[Request]) -> None:
+        self._service, self._body, self._requests = service, body, requests
+        self._model = service.ready().model
+        self._head = {"id": new_id("cmpl"), "object": "text_completion", "created": now(), "model": service.name}
+
+    async def whole(self) -> dict[str, Any]:
+        """The response in one object."""
+        answers = [Followed() for _ in self._requests]
+        async for place, event in follow(self._service, self._requests):
+            answers[place].take(event)
+        choices = [
+            self._choice(place, self._echo(place) + answer.text, finish_reason(answer.end), self._scored(place, answer))
+            for place, answer in enumerate(answers)
+        ]
+        return {**self._head, "choices": choices, "usage": self._usage([answer.end for answer in answers])}
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """The response in chunks; with `echo` the prompt comes first."""
+        ended: list[Finished] = []
+        echoed: set[int] = set()
+        offsets = [len(self._echo(place)) for place in range(len(self._requests))]
+        async for place, event in follow(self._service, self._requests):
+            if isinstance(event, Idle):
+                yield KEEP_ALIVE
+            elif isinstance(event, PromptScores):
+                echoed.add(place)
+                yield self._chunk(place, self._echo(place), None, self._told_prompt(place, event.logprobs))
+            elif isinstance(event, Piece):
+                text = event.text if place in echoed else self._echo(place) + event.text
+                echoed.add(place)
+                told = None if self._body.logprobs is None else self._told(event.logprobs, offsets[place])
+                offsets[place] += len(event.text)
+                yield self._chunk(place, text, None, told)
+            elif isinstance(event, Finished):
+                ended.append(event)
+                yield self._chunk(place, "", finish_reason(event), None)
+        if self._body.stream_options is not None and self._body.stream_options.include_usage:
+            yield frame({**self._head, "choices": [], "usage": self._usage(ended)})
+
+    def _usage(self, ended: Sequence[Finished]) -> dict[str, object]:
+        block = usage(ended, self._service.ready().load_s)
+        prompts = sum(each.prompt_tokens for each in ended[:: self._body.n])
+        written = sum(each.completion_tokens for each in ended)
+        return {**block, "prompt_tokens": prompts, "total_tokens": prompts + written}
+
+    def _echo(self, place: int) -> str:
+        if not self._body.echo:
+            return ""
+        given = self._body.prompt
+        if isinstance(given, str):
+            return given
+        which = given[place // self._body.n]
+        return which if isinstance(which, str) else self._model.detokenize(self._requests[place].prompt, special=True)
+
+    def _scored(self, place: int, answer: Followed) -> dict[str, Any] | None:
+        if self._body.logprobs is None:
+            return None
+        if not self._body.echo:
+            return self._told(answer.logprobs, 0)
+        prompt = self._told_prompt(place, answer.prompt_scores)
+        end = prompt["text_offset"][-1] + len(prompt["tokens"][-1])
+        told = self._told(answer.logprobs, end)
+        return {name: prompt[name] + told[name] for name in prompt}
+
+    def _told_prompt(self, place: int, scores: Sequence[TokenLogprob]) -> dict[str, Any]:
+        """Entries of the whole prompt: nothing came before its first token, which has no probability."""
+        first = _spelled(self._model, self._requests[place].prompt[0])
+        told = self._told(scores, len(first))
+        return {
+            "tokens": [first, *told["tokens"]],
+            "token_logprobs": [None, *told["token_logprobs"]],
+            "top_logprobs": [None, *told["top_logprobs"]],
+            "text_offset": [0, *told["text_offset"]],
+        }
+
+    def _told(self, found: Sequence[TokenLogprob], offset: int) -> dict[str, Any]:
+        tokens = [_spelled(self._model, each.token) for each in found]
+        offsets = []
+        for token in tokens:
+            offsets.append(offset)
+            offset += len(token)
+        return {
+            "tokens": tokens,
+            "token_logprobs": [each.logprob for each in found],
+            "top_logprobs": [{_spelled(self._model, token): value for token, value in each.top} for each in found],
+            "text_offset": offsets,
+        }
+
+    def _choice(self, place: int, text: str, reason: str | None, logprobs: dict[str, Any] | None) -> dict[str, Any]:
+        return {"index": place, "text": text, "logprobs": logprobs, "finish_reason": reason}
+
+    def _chunk(self, place: int, text: str, reason: str | None, logprobs: dict[str, Any] | None) -> bytes:
+        return frame({**self._head, "choices": [self._choice(place, text, reason, logprobs)]})
+
+
+def _spelled(model: Model, token: int) -> str:
+    """A token's text; bytes that are no text by themselves as OpenAI spells them, so that two tokens never look alike."""
+    raw = model.token_bytes(token, special=True)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)

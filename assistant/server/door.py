@@ -1,0 +1,112 @@
+"""The door: what is turned away before anything reads it. Host, Origin, content type, key and size of every request.
+
+The unix socket's own permissions guard it, so that no key is asked there; a browser cannot reach it.
+"""
+
+import hmac
+import logging
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from assistant.server.errors import ApiError, answer, api_error
+
+_LOG = logging.getLogger(__name__)
+
+OPEN_PATHS = ("/health", "/ready")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+MAX_BODY_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class DoorRules:
+    """Who may come in over TCP."""
+
+    key: str | None = None
+    """Asked for in `Authorization: Bearer`; None lets any or no key pass."""
+    hosts: tuple[str, ...] = LOCAL_HOSTS
+    """Names under which the server may be addressed: a page that rebinds its name to 127.0.0.1 sends its own."""
+
+
+class Door:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, rules: DoorRules) -> None:
+        self._app, self._rules = app, rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or answer it with the reason."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            self._check(scope)
+            await self._app(scope, _limited(receive), watched)
+        except ApiError as refusal:
+            await answer(refusal)(scope, receive, send)
+        except Exception as error:
+            # What is raised further is logged with its text, and that may hold a patient's words.
+            _LOG.error("a %s request failed: %s", scope["method"], type(error).__name__)
+            if not started:
+                await answer(api_error(error))(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            raise ApiError(413, f"the body has {length[:20]} bytes; at most {MAX_BODY_BYTES} are taken", "too_large")
+        if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0].strip() != "application/json":
+            raise ApiError(415, "send the body as Content-Type: application/json", "content_type")
+        if not _over_tcp(scope):
+            return
+        if _host(headers.get("host", "")) not in self._rules.hosts:
+            raise ApiError(400, "the Host header names another machine; use the address the server listens on", "host")
+        origin = headers.get("origin")
+        if origin is not None and (urlsplit(origin).hostname or "") not in self._rules.hosts:
+            raise ApiError(403, "pages of other origins may not ask here", "origin")
+        if scope["path"] not in OPEN_PATHS:
+            self._check_key(headers.get("authorization", ""))
+
+    def _check_key(self, authorization: str) -> None:
+        if self._rules.key is None:
+            return
+        kind, _, given = authorization.partition(" ")
+        if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._rules.key.encode()):
+            raise ApiError(401, "send the server's key as Authorization: Bearer KEY", "invalid_api_key")
+
+
+def _over_tcp(scope: Scope) -> bool:
+    """A unix socket has neither a port nor a client's address."""
+    server = scope.get("server")
+    return server is not None and server[1] is not None
+
+
+def _host(header: str) -> str:
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _limited(receive: Receive) -> Receive:
+    """A body without a length may not go on for ever either."""
+    read = 0
+
+    async def limited() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > MAX_BODY_BYTES:
+            raise ApiError(413, f"the body has more than {MAX_BODY_BYTES} bytes", "too_large")
+        return message
+
+    return limited

@@ -1,0 +1,105 @@
+"""Sockets to listen on, and the server on them: it drains on SIGTERM and Ctrl-C, and ends where its model cannot be loaded."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from assistant.errors import ServeError
+
+_DRAIN_S = 20
+_BACKLOG = 256
+_MAX_HEADER_BYTES = 64 * 2**10
+
+
+def user_socket() -> Path:
+    """Where a user's own server listens."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime) if runtime else Path(f"/tmp/bedside-{os.getuid()}")
+    return folder / "bedside.sock"
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """Listen on `path`, readable and writable by owner and group. Raises ServeError, also where a server listens there."""
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.is_socket() and not _answers(path):
+            path.unlink()  # left by a server that was killed
+        listening.bind(str(path))
+        path.chmod(0o660)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise ServeError(f"cannot listen on {path} ({error.strerror or error}); give another --socket") from error
+    return listening
+
+
+def tcp_socket(host: str, port: int) -> socket.socket:
+    """Listen on TCP; port 0 takes a free one. Raises ServeError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ServeError(f"cannot listen on {host}:{port} ({error.strerror or error}); give another --port") from error
+
+
+def run_server(app: FastAPI, sockets: Sequence[socket.socket]) -> None:
+    """Serve until a signal, then let running answers finish. Raises what loading the model raised, KeyboardInterrupt."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
+    server = _Server(config)
+    app.state.on_failure = server.stop
+    asyncio.run(server.serve(sockets=list(sockets)))
+    if app.state.failure is not None:
+        raise app.state.failure
+    if server.interrupted:
+        raise KeyboardInterrupt
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises a signal that it has met once more at its end, which would leave the socket behind."""
+
+    interrupted = False
+
+    def stop(self) -> None:
+        """Drain and end."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The first signal drains, the second ends at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._meet, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _meet(self, number: int) -> None:
+        self.interrupted = self.interrupted or number == signal.SIGINT
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,87 @@
+"""Counters and times for Prometheus; nothing in them comes from a text."""
+
+from collections.abc import Callable, Iterator
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from assistant.engine.request import Finished, Piece
+from assistant.engine.scheduler import EngineStats
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1, 2, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """One server's measures in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each says nothing new
+        self.registry = CollectorRegistry()
+        self._counters = {
+            name: Counter(f"bedside_{name}", text, registry=self.registry)
+            for name, text in (
+                ("prompt_tokens", "Prompt tokens of finished requests"),
+                ("cached_tokens", "Prompt tokens that were in the cache"),
+                ("completion_tokens", "Tokens written"),
+                ("drafted_tokens", "Tokens computed on a guess"),
+                ("accepted_tokens", "Guessed tokens that came true"),
+            )
+        }
+        self._ended = Counter("bedside_requests", "Requests by how they ended", ["reason"], registry=self.registry)
+        self._first = _histogram("time_to_first_token", "From submission to the first token", self.registry)
+        self._gap = _histogram("inter_token", "Between two tokens of one answer", self.registry)
+        self._prompt_s = Counter("bedside_prompt_seconds", "Time spent on prompts", registry=self.registry)
+        self._decode_s = Counter("bedside_decode_seconds", "Time spent on answers", registry=self.registry)
+
+    def watch_engine(self, stats: Callable[[], EngineStats | None]) -> None:
+        """Show the scheduler's state and the process's memory at each scrape."""
+        self.registry.register(_Gauges(stats))
+
+    def piece(self, event: Piece, gap_s: float) -> None:
+        """Tokens that came `gap_s` after those before them."""
+        for _ in event.tokens:
+            self._gap.observe(gap_s / len(event.tokens))
+
+    def ended(self, event: Finished) -> None:
+        """A request's end."""
+        self._ended.labels(event.reason).inc()
+        for name, counter in self._counters.items():
+            counter.inc(getattr(event, name))
+        if event.first_token_s is not None:
+            self._first.observe(event.queued_s + event.first_token_s)
+            self._prompt_s.inc(event.first_token_s)
+            self._decode_s.inc(event.decode_s or 0.0)
+
+    def failed(self) -> None:
+        """A request that could not be carried out."""
+        self._ended.labels("failed").inc()
+
+    def text(self) -> bytes:
+        """What `GET /metrics` answers."""
+        return generate_latest(self.registry)
+
+
+class _Gauges(Collector):
+    def __init__(self, stats: Callable[[], EngineStats | None]) -> None:
+        self._stats = stats
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Read when scraped."""
+        found = self._stats()
+        for name, text in (
+            ("running", "Requests being worked on"),
+            ("waiting", "Requests in the queue"),
+            ("threads", "Threads of the engine, fewer beside a busy neighbour"),
+            ("steps", "Decodes so far"),
+            ("aborted_steps", "Decodes that a cancellation ended"),
+        ):
+            yield GaugeMetricFamily(f"bedside_{name}", text, value=0 if found is None else getattr(found, name))
+        yield GaugeMetricFamily(
+            "bedside_memory_bytes", "Resident memory of the process", value=psutil.Process().memory_info().rss
+        )
+
+
+def _histogram(name: str, text: str, registry: CollectorRegistry) -> Histogram:
+    return Histogram(f"bedside_{name}_seconds", text, buckets=_SECONDS, registry=registry)

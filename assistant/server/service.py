@@ -1,0 +1,131 @@
+"""What the routes share: the loaded model, its name, its measures."""
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assistant.engine.loaded import LoadedModel
+from assistant.engine.request import Finished, Request
+from assistant.engine.usage import Usage
+from assistant.errors import EngineClosedError
+from assistant.server.errors import ApiError
+from assistant.server.metrics import Metrics
+from assistant.server.wire import Sampled
+from models.runtime.sampler import SamplingOptions
+from models.runtime.schema import SchemaMatcher
+
+DEFAULT_ANSWER_TOKENS = 1024
+"""Where a client does not say: cells are set aside for so many, so that other requests find room as well."""
+
+
+@dataclass
+class Service:
+    """One server's state; no text of any request is part of it."""
+
+    name: str
+    metrics: Metrics
+    loaded: LoadedModel | None = None
+    started_at: float = 0.0
+    draining: bool = False
+
+    def ready(self) -> LoadedModel:
+        """The model, once it is loaded. Raises EngineClosedError before."""
+        if self.loaded is None or self.draining:
+            raise EngineClosedError(
+                "the server is shutting down; try again later"
+                if self.draining
+                else "the model is being loaded; try again"
+            )
+        return self.loaded
+
+    def check_model(self, name: str | None) -> None:
+        """One server has one model; a client may leave its name out. Raises ApiError for another."""
+        if name is not None and name not in (self.name, "default"):
+            raise ApiError(
+                404, f"no model {name[:80]!r} here; this server has {self.name!r}", "model_not_found", "model"
+            )
+
+    def requests(
+        self,
+        body: Sampled,
+        prompt: Sequence[int],
+        *,
+        most: int | None,
+        schema: dict[str, Any] | None = None,
+        logprobs: int | None = None,
+        scores_prompt: bool = False,
+    ) -> list[Request]:
+        """The engine's requests of one prompt: `n` of them, seeds counted up."""
+        loaded = self.ready()
+        left = max(loaded.most_tokens - len(prompt), 1)
+        wanted = DEFAULT_ANSWER_TOKENS if most is None else most
+        return [
+            Request(
+                tuple(prompt),
+                min(wanted, left),
+                _options(body, place),
+                stop=body.stops,
+                schema=self._matcher(schema),
+                logprobs=logprobs,
+                scores_prompt=scores_prompt,
+                deadline_s=body.deadline_s,
+            )
+            for place in range(body.n)
+        ]
+
+    def _matcher(self, schema: dict[str, Any] | None) -> SchemaMatcher | None:
+        return None if schema is None else self.ready().schemas.compile(schema)
+
+
+def new_id(kind: str) -> str:
+    """A response's id, which tells nothing."""
+    return f"{kind}-{uuid.uuid4().hex}"
+
+
+def now() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
+def finish_reason(finished: Finished) -> str:
+    """OpenAI's two words: it ended by itself, or it was cut."""
+    return "stop" if finished.reason in ("stop", "repetition") else "length"
+
+
+def usage(ended: Sequence[Finished], load_s: float) -> dict[str, object]:
+    """The usage block of all choices: the prompt counts once for choices of one prompt."""
+    first = ended[0]
+    whole = Usage(
+        prompt_tokens=first.prompt_tokens,
+        completion_tokens=sum(each.completion_tokens for each in ended),
+        cached_tokens=first.cached_tokens,
+        load_s=load_s,
+        first_token_s=first.first_token_s,
+        decode_s=first.decode_s if len(ended) == 1 else None,
+        queued_s=first.queued_s,
+        finish_reason=first.reason,
+        drafted_tokens=sum(each.drafted_tokens for each in ended),
+        accepted_tokens=sum(each.accepted_tokens for each in ended),
+    )
+    return whole.as_json()
+
+
+def _options(body: Sampled, place: int) -> SamplingOptions:
+    biases: Mapping[str, float] = body.logit_bias or {}
+    try:
+        pairs = tuple((int(token), bias) for token, bias in biases.items())
+    except ValueError as error:
+        raise ApiError(400, "logit_bias: the keys are token ids", "invalid_value", "logit_bias") from error
+    return SamplingOptions(
+        temperature=body.temperature,
+        top_k=body.top_k,
+        top_p=body.top_p,
+        min_p=body.min_p,
+        repeat_penalty=body.repeat_penalty,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        logit_bias=pairs,
+        seed=None if body.seed is None else min(body.seed + place, 2**32 - 2),
+    )

@@ -1,0 +1,55 @@
+"""`/tokenize`, `/detokenize`, `/tokenizer_info`: the model's own tokenizer, for clients that count or score."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+
+from assistant.server.service import Service
+from assistant.server.wire import DetokenizeRequest, TokenizeRequest
+
+
+def tokens_router(service: Service) -> APIRouter:
+    """The routes, over one service."""
+    router = APIRouter()
+
+    @router.post("/tokenize")
+    async def tokenize(body: TokenizeRequest) -> dict[str, Any]:
+        """Token ids of a text, or of messages as the model is asked with them."""
+        loaded = service.ready()
+        if body.messages is not None:
+            turns = [message.turn for message in body.messages]
+            ids = await run_in_threadpool(loaded.template.prompt_ids, loaded.model, turns)
+        else:
+            add_bos = body.add_special_tokens and loaded.model.add_bos
+            text = body.prompt or ""
+            ids = await run_in_threadpool(loaded.model.tokenize, text, add_bos=add_bos, parse_special=True)
+        return {"tokens": ids, "count": len(ids), "max_model_len": loaded.most_tokens}
+
+    @router.post("/detokenize")
+    async def detokenize(body: DetokenizeRequest) -> dict[str, str]:
+        """The text of token ids, control tokens spelled out."""
+        model = service.ready().model
+        return {"prompt": await run_in_threadpool(model.detokenize, body.tokens, special=True)}
+
+    @router.get("/tokenizer_info")
+    async def tokenizer_info() -> dict[str, Any]:
+        """What a client must know to count tokens as the model does."""
+        loaded = service.ready()
+        model = loaded.model
+
+        def spelled(token: int | None) -> str | None:
+            return None if token is None else model.token_bytes(token, special=True).decode("utf-8", "replace")
+
+        return {
+            "tokenizer_class": model.metadata.get("tokenizer.ggml.model", ""),
+            "bos_token": spelled(model.bos),
+            "eos_token": spelled(model.eos),
+            "eot_token": spelled(model.eot),
+            "add_bos_token": model.add_bos,
+            "vocab_size": model.n_vocab,
+            "model_max_length": loaded.most_tokens,
+            "chat_template": model.metadata.get("tokenizer.chat_template"),
+        }
+
+    return router

@@ -1,0 +1,184 @@
+"""Requests as they come over the wire, in OpenAI's shapes; fields of theirs that change nothing here are ignored."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+MAX_CHOICES = 8
+MAX_PROMPTS = 64
+MAX_MESSAGES = 1024
+MAX_TEXT_CHARACTERS = 2**20
+MAX_STOPS = 16
+MAX_STOP_CHARACTERS = 256
+UNSUPPORTED = ("tools", "functions", "audio", "modalities", "prediction", "web_search_options")
+"""Fields that change an answer and are not carried out: refused rather than passed over."""
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("the text holds half a UTF-16 pair, which is no character") from error
+    return text
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
+Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS), AfterValidator(_encodable)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class StreamOptions(_Wire):
+    """What a stream carries besides text."""
+
+    include_usage: bool = False
+    include_progress: bool = False
+    """Ours: chunks that tell how many prompt tokens have been read."""
+
+
+class Sampled(_Wire):
+    """What chat and completions have in common."""
+
+    model: str | None = None
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """0, the likeliest token each time, is the default here."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repeat_penalty: Annotated[float, Field(ge=0.01, le=10)] = 1.0
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 2)] | None = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=300)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    deadline_s: Annotated[float, Field(gt=0, le=86400)] | None = None
+    """Ours: seconds after which an answer ends with what it has."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unsupported(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for name in UNSUPPORTED:
+                if data.get(name):
+                    raise ValueError(f"{name} is not supported; leave it out")
+        return data
+
+
+class TextPart(_Wire):
+    """A part of a message."""
+
+    type: Literal["text"]
+    text: Text
+
+
+class Message(_Wire):
+    """One turn."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+
+    @property
+    def turn(self) -> dict[str, str]:
+        """As the chat template takes it."""
+        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        return {"role": "system" if self.role == "developer" else self.role, "content": text}
+
+
+class JsonSchema(_Wire):
+    """A named schema."""
+
+    name: str = "answer"
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+
+class ResponseFormat(_Wire):
+    """What the answer must be."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @property
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """The JSON schema to keep to, if any."""
+        if self.type == "json_object":
+            return {"type": "object"}
+        return self.json_schema.schema_ if self.json_schema is not None else None
+
+    @model_validator(mode="after")
+    def _has_schema(self) -> "ResponseFormat":
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("response_format json_schema needs the field json_schema")
+        return self
+
+
+class ChatRequest(Sampled):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
+    response_format: ResponseFormat | None = None
+
+    @property
+    def logprob_count(self) -> int | None:
+        """How many alternatives are told, None where no probabilities are."""
+        return self.top_logprobs if self.logprobs else None
+
+
+class CompletionRequest(Sampled):
+    """`POST /v1/completions`."""
+
+    prompt: (
+        Text
+        | Annotated[list[TokenId], Field(min_length=1)]
+        | Annotated[list[Text], Field(min_length=1, max_length=MAX_PROMPTS)]
+        | Annotated[list[Annotated[list[TokenId], Field(min_length=1)]], Field(min_length=1, max_length=MAX_PROMPTS)]
+    )
+    max_tokens: Annotated[int, Field(ge=0)] | None = 16
+    echo: bool = False
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    best_of: int | None = None
+    suffix: str | None = None
+
+    @model_validator(mode="after")
+    def _check_combination(self) -> "CompletionRequest":
+        if self.suffix:
+            raise ValueError("suffix is not supported; leave it out")
+        if self.best_of is not None and self.best_of != self.n:
+            raise ValueError("best_of is not supported; leave it out")
+        if self.max_tokens == 0 and not self.echo:
+            raise ValueError("max_tokens 0 gives nothing without echo")
+        return self
+
+
+class TokenizeRequest(_Wire):
+    """`POST /tokenize`: a text, or messages through the chat template."""
+
+    prompt: Text | None = None
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
+    add_special_tokens: bool = True
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "TokenizeRequest":
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError("give prompt or messages, one of them")
+        return self
+
+
+class DetokenizeRequest(_Wire):
+    """`POST /detokenize`."""
+
+    tokens: Annotated[list[TokenId], Field(max_length=2**20)]
