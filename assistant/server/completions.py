@@ -132,14 +132,14 @@ class _Reply:
         if not self._body.echo:
             return self._told(answer.logprobs, 0)
         prompt = self._told_prompt(place, answer.prompt_scores)
-        end = prompt["text_offset"][-1] + len(prompt["tokens"][-1])
-        told = self._told(answer.logprobs, end)
+        told = self._told(answer.logprobs, len(self._echo(place)))
         return {name: prompt[name] + told[name] for name in prompt}
 
     def _told_prompt(self, place: int, scores: Sequence[TokenLogprob]) -> dict[str, Any]:
         """Entries of the whole prompt: nothing came before its first token, which has no probability."""
         first = _spelled(self._model, self._requests[place].prompt[0])
-        told = self._told(scores, len(first))
+        # The BOS that was put before a text is no part of the text.
+        told = self._told(scores, len(first) if self._echo(place).startswith(first) else 0)
         return {
             "tokens": [first, *told["tokens"]],
             "token_logprobs": [None, *told["token_logprobs"]],

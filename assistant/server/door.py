@@ -50,7 +50,7 @@ class Door:
 
         try:
             self._check(scope)
-            await self._app(scope, _limited(receive), watched)
+            await self._app(scope, receive, watched)
         except ApiError as refusal:
             await answer(refusal)(scope, receive, send)
         except Exception as error:
@@ -61,6 +61,8 @@ class Door:
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
+        if "transfer-encoding" in headers:
+            raise ApiError(411, "send the body with a Content-Length", "length_required")
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             raise ApiError(413, f"the body has {length[:20]} bytes; at most {MAX_BODY_BYTES} are taken", "too_large")
@@ -95,18 +97,3 @@ def _host(header: str) -> str:
         return urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return ""
-
-
-def _limited(receive: Receive) -> Receive:
-    """A body without a length may not go on for ever either."""
-    read = 0
-
-    async def limited() -> Message:
-        nonlocal read
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > MAX_BODY_BYTES:
-            raise ApiError(413, f"the body has more than {MAX_BODY_BYTES} bytes", "too_large")
-        return message
-
-    return limited

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Idle:
-    """Nothing has happened for `KEEP_ALIVE_S`."""
+    """Comes every `KEEP_ALIVE_S`, whatever else does."""
 
 
 async def watch(scheduler: Scheduler, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, Event | Idle], None]:
@@ -26,7 +26,7 @@ async def watch(scheduler: Scheduler, requests: Sequence[Request]) -> AsyncGener
 
     Leaving early cancels what still runs. Raises what the engine refuses or fails with.
     """
-    loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[int, Event]]()
+    loop, events = asyncio.get_running_loop(), asyncio.Queue[tuple[int, Event | Idle]]()
 
     def submit(place: int, request: Request) -> Ticket:
         def tell(event: Event) -> None:
@@ -37,22 +37,26 @@ async def watch(scheduler: Scheduler, requests: Sequence[Request]) -> AsyncGener
         scheduler.submit(ticket)
         return ticket
 
+    def tick() -> None:
+        nonlocal timer
+        events.put_nowait((0, Idle()))
+        timer = loop.call_later(KEEP_ALIVE_S, tick)
+
+    # Not asyncio.wait_for: up to Python 3.11 it may swallow the cancellation that comes with an event.
+    timer = loop.call_later(KEEP_ALIVE_S, tick)
     tickets: dict[int, Ticket] = {}
     try:
         for place, request in enumerate(requests):
             tickets[place] = submit(place, request)
         while tickets:
-            try:
-                place, event = await asyncio.wait_for(events.get(), KEEP_ALIVE_S)
-            except asyncio.TimeoutError:
-                yield 0, Idle()
-                continue
+            place, event = await events.get()
             if isinstance(event, Finished | Failed):
                 del tickets[place]
             if isinstance(event, Failed):
                 raise event.error
             yield place, event
     finally:
+        timer.cancel()
         for ticket in tickets.values():
             scheduler.cancel(ticket)
 
