@@ -37,13 +37,13 @@ async def watch(scheduler: Scheduler, requests: Sequence[Request]) -> AsyncGener
         scheduler.submit(ticket)
         return ticket
 
-    def tick() -> None:
-        nonlocal timer
-        events.put_nowait((0, Idle()))
-        timer = loop.call_later(KEEP_ALIVE_S, tick)
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_S)
+            events.put_nowait((0, Idle()))
 
     # Not asyncio.wait_for: up to Python 3.11 it may swallow the cancellation that comes with an event.
-    timer = loop.call_later(KEEP_ALIVE_S, tick)
+    ticking = asyncio.create_task(tick())
     tickets: dict[int, Ticket] = {}
     try:
         for place, request in enumerate(requests):
@@ -56,7 +56,7 @@ async def watch(scheduler: Scheduler, requests: Sequence[Request]) -> AsyncGener
                 raise event.error
             yield place, event
     finally:
-        timer.cancel()
+        ticking.cancel()
         for ticket in tickets.values():
             scheduler.cancel(ticket)
 
