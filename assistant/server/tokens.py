@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
+from assistant.engine.loaded import LoadedModel
 from assistant.server.service import Service
 from assistant.server.wire import DetokenizeRequest, TokenizeRequest
 
@@ -35,21 +36,24 @@ def tokens_router(service: Service) -> APIRouter:
     @router.get("/tokenizer_info")
     async def tokenizer_info() -> dict[str, Any]:
         """What a client must know to count tokens as the model does."""
-        loaded = service.ready()
-        model = loaded.model
-
-        def spelled(token: int | None) -> str | None:
-            return None if token is None else model.token_bytes(token, special=True).decode("utf-8", "replace")
-
-        return {
-            "tokenizer_class": model.metadata.get("tokenizer.ggml.model", ""),
-            "bos_token": spelled(model.bos),
-            "eos_token": spelled(model.eos),
-            "eot_token": spelled(model.eot),
-            "add_bos_token": model.add_bos,
-            "vocab_size": model.n_vocab,
-            "model_max_length": loaded.most_tokens,
-            "chat_template": model.metadata.get("tokenizer.chat_template"),
-        }
+        return _describe(service.ready())
 
     return router
+
+
+def _describe(loaded: LoadedModel) -> dict[str, Any]:
+    model = loaded.model
+
+    def spelled(token: int | None) -> str | None:
+        return None if token is None else model.token_bytes(token, special=True).decode("utf-8", "replace")
+
+    return {
+        "tokenizer_class": model.metadata.get("tokenizer.ggml.model", ""),
+        "bos_token": spelled(model.bos),
+        "eos_token": spelled(model.eos),
+        "eot_token": spelled(model.eot),
+        "add_bos_token": model.add_bos,
+        "vocab_size": model.n_vocab,
+        "model_max_length": loaded.most_tokens,
+        "chat_template": model.metadata.get("tokenizer.chat_template"),
+    }
