@@ -43,10 +43,11 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     settings = EngineSettings(sequences=parallel, context_tokens=context)
     app = create_app(chosen.name, lambda: LoadedModel.open(chosen.path, settings), DoorRules(key, (*LOCAL_HOSTS, host)))
     path = socket_path or user_socket()
-    sockets = [unix_socket(path), *([] if port is None else [tcp_socket(host, port)])]
-    _announce(chosen.name, path, sockets[1:], key)
+    tcp = [] if port is None else [tcp_socket(host, port)]
+    unix = unix_socket(path)
+    _announce(chosen.name, path, tcp, key)
     try:
-        run_server(app, sockets)
+        run_server(app, [unix, *tcp])
     finally:
         path.unlink(missing_ok=True)
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant.errors import ServeError
 
 _DRAIN_S = 20
+_RECEIVE_S = 10.0
 _BACKLOG = 256
 _MAX_HEADER_BYTES = 64 * 2**10
 
@@ -37,7 +39,7 @@ def unix_socket(path: Path) -> socket.socket:
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
-        raise ServeError(f"cannot listen on {path} ({error.strerror or error}); give another --socket") from error
+        raise ServeError(f"cannot listen on {path} ({_reason(error)}); give another --socket") from error
     return listening
 
 
@@ -47,7 +49,7 @@ def tcp_socket(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server((str(address[0]), port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise ServeError(f"cannot listen on {host}:{port} ({error.strerror or error}); give another --port") from error
+        raise ServeError(f"cannot listen on {host}:{port} ({_reason(error)}); give another --port") from error
 
 
 def run_server(app: FastAPI, sockets: Sequence[socket.socket]) -> None:
@@ -57,6 +59,7 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket]) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
+        http=_Protocol,
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_graceful_shutdown=_DRAIN_S,
     )
@@ -67,6 +70,33 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket]) -> None:
         raise app.state.failure
     if server.interrupted:
         raise KeyboardInterrupt
+
+
+class _Protocol(H11Protocol):
+    """A request must be here within `_RECEIVE_S`: uvicorn alone waits for ever for the rest of a header or a body."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        """The time runs from here, or from the first byte of the next request."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(_RECEIVE_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """It ends with the last byte of a request."""
+        super().data_received(data)
+        whole = self.cycle is not None and not self.cycle.more_body
+        if whole and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        elif not whole and self._deadline is None:
+            self._deadline = self.loop.call_later(_RECEIVE_S, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No time is left to run out."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
 
 
 class _Server(uvicorn.Server):
@@ -94,6 +124,10 @@ class _Server(uvicorn.Server):
         self.interrupted = self.interrupted or number == signal.SIGINT
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
 
 
 def _answers(path: Path) -> bool:

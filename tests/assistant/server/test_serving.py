@@ -1,0 +1,106 @@
+"""Starting, loading, draining, and what the sockets refuse."""
+
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.assistant.conftest import Bedside
+from tests.assistant.server.conftest import Served, start, stop
+
+CHAT = "/v1/chat/completions"
+BEGUN_BODY = b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+LONG = {"messages": [{"role": "user", "content": "What is croup?"}], "max_tokens": 400, "logit_bias": {"2": -100}}
+
+
+def test_a_server_that_is_told_to_end_finishes_what_it_began(tmp_path: Path, environment: dict[str, str]) -> None:
+    served = start(tmp_path, environment)
+    found: list[Any] = []
+
+    def ask() -> None:
+        with served.local() as client:
+            found.append(client.post(CHAT, json=LONG))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with served.local() as client:
+        while "bedside_running 1.0" not in client.get("/metrics").text:
+            time.sleep(0.01)
+    stop(served)
+    asking.join()
+    assert found[0].status_code == 200
+    assert found[0].json()["usage"]["completion_tokens"] == 400
+
+
+def test_ctrl_c_ends_it_with_130_and_takes_the_socket_away(tmp_path: Path, environment: dict[str, str]) -> None:
+    served = start(tmp_path, environment)
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(30) == 130
+    assert served.process.stderr is not None
+    served.process.stderr.close()
+    assert not served.socket.exists()
+
+
+def test_a_model_that_cannot_be_loaded_ends_it_with_one_line(
+    tmp_path: Path, bedside: Bedside, tiny_model: Path
+) -> None:
+    bare = tmp_path / "cut.gguf"
+    bare.write_bytes(tiny_model.read_bytes()[:-1000])
+    done = bedside("serve", "--model", str(bare), "--socket", str(tmp_path / "b.sock"))
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "b.sock").exists()
+
+
+def test_a_socket_in_use_is_refused_and_a_dead_one_replaced(
+    tmp_path: Path, served: Served, bedside: Bedside, environment: dict[str, str]
+) -> None:
+    done = bedside("serve", "--socket", str(served.socket))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"cannot listen on {served.socket} (Address already in use); give another --socket" in done.stderr
+    port = served.url.rpartition(":")[2]
+    done = bedside("serve", "--socket", str(tmp_path / "x.sock"), "--port", port)
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use); give another --port" in done.stderr
+    assert not (tmp_path / "x.sock").exists()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "b.sock"))
+    stop(start(tmp_path, environment))
+
+
+def test_other_machines_are_let_in_with_a_key_only(tmp_path: Path, bedside: Bedside) -> None:
+    done = bedside("serve", "--host", "0.0.0.0", "--port", "0", "--socket", str(tmp_path / "b.sock"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "0.0.0.0 can be reached from other machines; give --key-file" in done.stderr
+    (tmp_path / "key").write_text("short")
+    done = bedside("serve", "--key-file", str(tmp_path / "key"), "--socket", str(tmp_path / "b.sock"))
+    assert "has 5 characters; use 16 or more" in done.stderr
+
+
+def test_the_unix_socket_is_open_to_owner_and_group_only(served: Served) -> None:
+    assert served.socket.stat().st_mode & 0o777 == 0o660
+
+
+def test_slow_senders_are_cut_off_and_do_not_keep_others_out(served: Served) -> None:
+    held = []
+    for begun in (b"", b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n", BEGUN_BODY) * 20:
+        each = socket.socket(socket.AF_UNIX)
+        each.connect(str(served.socket))
+        each.sendall(begun)
+        each.settimeout(30)
+        held.append(each)
+    with served.local() as client:
+        assert client.get("/health").status_code == 200
+        assert client.post(CHAT, json={**LONG, "max_tokens": 2}).status_code == 200
+    for each in held:
+        while each.recv(4096):  # ends where the server has closed
+            pass
+        each.close()
+
+
+def test_a_connection_may_be_used_again(served: Served) -> None:
+    with served.local() as client:
+        for _ in range(3):
+            assert client.get("/ready").status_code == 200
