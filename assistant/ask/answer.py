@@ -32,14 +32,19 @@ class Answer:
         """The one object that `bedside ask --json` prints."""
         return {
             "answer": self.text,
-            "sources": [_source(number, passage) for number, passage in enumerate(self.sources, start=1)],
+            "sources": [source_fields(number, passage) for number, passage in enumerate(self.sources, start=1)],
             "evidence": self.evidence,
-            "red_flags": {"screened": False, "reason": NOT_SCREENED, "rules": None, "findings": []},
+            "red_flags": red_flag_fields(),
             "checks": [asdict(check) for check in self.checks],
             "usage": self.usage.as_json(),
             "model": self.model,
             "notice": self.notice,
         }
+
+
+def red_flag_fields() -> dict[str, object]:
+    """What the screen found: it is not there yet, and says so."""
+    return {"screened": False, "reason": NOT_SCREENED, "rules": None, "findings": []}
 
 
 def judge_evidence(text: str, sources: Sequence[LibraryPassage], checks: Sequence[Check]) -> Evidence:
@@ -54,6 +59,7 @@ def judge_evidence(text: str, sources: Sequence[LibraryPassage], checks: Sequenc
     return "sufficient" if supported and not declined else "insufficient"
 
 
-def _source(number: int, passage: LibraryPassage) -> dict[str, object]:
+def source_fields(number: int, passage: LibraryPassage) -> dict[str, object]:
+    """A passage as api.md shows it."""
     fields = {name: plain(str(value)) for name, value in asdict(passage).items()}
     return {"n": number, **fields}

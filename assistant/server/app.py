@@ -12,18 +12,19 @@ from assistant.server.chat import chat_router
 from assistant.server.completions import completions_router
 from assistant.server.door import Door, DoorRules
 from assistant.server.errors import add_handlers
+from assistant.server.knowledge import knowledge_router
 from assistant.server.metrics import Metrics
 from assistant.server.service import Service
 from assistant.server.status import status_router
 from assistant.server.tokens import tokens_router
 
 
-def create_app(name: str, load: Callable[[], LoadedModel], rules: DoorRules) -> FastAPI:
+def create_app(name: str, notice: str | None, load: Callable[[], LoadedModel], rules: DoorRules) -> FastAPI:
     """An application that loads its model in the background, so that `/health` answers at once.
 
     A failing load ends the server: `app.state.failure` holds what was raised.
     """
-    service = Service(name, Metrics(), started_at=time.time())
+    service = Service(name, Metrics(), notice=notice, started_at=time.time())
     service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.scheduler.stats())
 
     @asynccontextmanager
@@ -41,8 +42,8 @@ def create_app(name: str, load: Callable[[], LoadedModel], rules: DoorRules) -> 
     # The pages of documentation would fetch their scripts from elsewhere.
     app = FastAPI(title="Bedside", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_handlers(app)
-    for router in (chat_router(service), completions_router(service), tokens_router(service), status_router(service)):
-        app.include_router(router)
+    for router in (chat_router, completions_router, tokens_router, knowledge_router, status_router):
+        app.include_router(router(service))
     app.add_middleware(Door, rules=rules)
     app.state.failure = None
     app.state.on_failure = lambda: None

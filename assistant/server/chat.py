@@ -1,6 +1,7 @@
-"""`POST /v1/chat/completions`."""
+"""`POST /v1/chat/completions`: plain conversations, and such that are answered from the libraries."""
 
 from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,12 +9,16 @@ from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from assistant.engine.request import Finished, Piece, Reading, Request, TokenLogprob
+from assistant.engine.request import Event, Finished, Piece, Reading, Request, TokenLogprob
+from assistant.engine.usage import Usage
+from assistant.knowledge.citations import Check
 from assistant.server.follow import Followed, follow
+from assistant.server.grounding import MAX_ANSWER_TOKENS, Grounded, GroundedText, first_fields, ground, library_names
 from assistant.server.service import Service, finish_reason, new_id, now, usage
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected
 from assistant.server.wire import ChatRequest
+from models.grounding import NO_ANSWER
 from models.runtime.model import Model
 
 
@@ -25,78 +30,153 @@ def chat_router(service: Service) -> APIRouter:
     async def chat(body: ChatRequest, http: HttpRequest) -> Response:
         """Answer a conversation."""
         service.check_model(body.model)
-        requests = await run_in_threadpool(_requests, service, body)
-        reply = _Reply(service, body)
+        reply = _Reply(service, body, await run_in_threadpool(_prepare, service, body))
         if body.stream:
-            return await stream(reply.frames(requests))
-        return JSONResponse(await unless_disconnected(http, reply.whole(requests)))
+            return await stream(reply.frames())
+        return JSONResponse(await unless_disconnected(http, reply.whole()))
 
     return router
 
 
-def _requests(service: Service, body: ChatRequest) -> list[Request]:
+@dataclass(frozen=True)
+class _Prepared:
+    """What the engine is asked; nothing where the host answers, since the libraries hold nothing on the question."""
+
+    requests: list[Request]
+    grounded: Grounded | None
+
+
+def _prepare(service: Service, body: ChatRequest) -> _Prepared:
     loaded = service.ready()
+    most = body.max_completion_tokens or body.max_tokens
+    names = library_names(body.knowledge)
+    if names:
+
+        def count(turns: list[dict[str, str]]) -> int:
+            return len(loaded.template.prompt_ids(loaded.model, turns))
+
+        answer_tokens = min(most or MAX_ANSWER_TOKENS, MAX_ANSWER_TOKENS, loaded.most_tokens // 4)
+        with service.libraries.lock:
+            grounded = ground(service.libraries.index(names), body.messages, count, loaded.most_tokens - answer_tokens)
+        if not grounded.sources:
+            return _Prepared([], grounded)
+        prompt = loaded.template.prompt_ids(loaded.model, grounded.turns)
+        return _Prepared(
+            service.requests(body, prompt, most=answer_tokens, logprobs=body.logprob_count, ends_repetition=True),
+            grounded,
+        )
     prompt = loaded.template.prompt_ids(loaded.model, [message.turn for message in body.messages])
     schema = None if body.response_format is None else body.response_format.schema_of_answer
-    most = body.max_completion_tokens or body.max_tokens
-    return service.requests(body, prompt, most=most, schema=schema, logprobs=body.logprob_count)
+    requests = service.requests(body, prompt, most=most, schema=schema, logprobs=body.logprob_count)
+    return _Prepared(requests, None)
 
 
 class _Reply:
     """One response, streamed or whole."""
 
-    def __init__(self, service: Service, body: ChatRequest) -> None:
-        self._service, self._body = service, body
+    def __init__(self, service: Service, body: ChatRequest, prepared: _Prepared) -> None:
+        self._service, self._body, self._requests = service, body, prepared.requests
         self._model = service.ready().model
         self._head = {"id": new_id("chatcmpl"), "created": now(), "model": service.name}
+        sources = () if prepared.grounded is None else prepared.grounded.sources
+        self._text = None if prepared.grounded is None else GroundedText(sources)
+        evidence = "off" if self._text is None else self._text.evidence if not sources else "sufficient"
+        self._first = {**first_fields(sources, evidence), "notice": service.notice}
 
-    async def whole(self, requests: list[Request]) -> dict[str, Any]:
+    async def whole(self) -> dict[str, Any]:
         """The response in one object."""
-        answers = [Followed() for _ in requests]
-        async for place, event in follow(self._service, requests):
+        answers = [Followed() for _ in self._requests]
+        async for place, event in follow(self._service, self._requests):
+            if isinstance(event, Piece) and self._text is not None:
+                self._text.push(event.text)
             answers[place].take(event)
+        texts = [answer.text for answer in answers]
+        if self._text is not None:
+            if not answers:
+                self._text.push(NO_ANSWER)
+            texts = [self._text.text]
         choices = [
             {
                 "index": place,
-                "message": {"role": "assistant", "content": answer.text, "refusal": None},
-                "logprobs": self._logprobs(answer.logprobs),
-                "finish_reason": finish_reason(answer.end),
+                "message": {"role": "assistant", "content": text, "refusal": None},
+                "logprobs": self._logprobs(answers[place].logprobs) if answers else None,
+                "finish_reason": finish_reason(answers[place].end) if answers else "stop",
             }
-            for place, answer in enumerate(answers)
+            for place, text in enumerate(texts)
         ]
-        load_s = self._service.ready().load_s
         return {
             **self._head,
             "object": "chat.completion",
             "choices": choices,
-            "usage": usage([answer.end for answer in answers], load_s),
+            "usage": self._usage([answer.end for answer in answers]),
+            "bedside": self._merged(),
         }
 
-    async def frames(self, requests: list[Request]) -> AsyncIterator[bytes]:
-        """The response in chunks: the role first, as soon as the request is taken."""
-        options = self._body.stream_options
+    def _merged(self) -> dict[str, Any]:
+        if self._text is None:
+            return self._first
+        checks = _check_fields(self._text.new_checks(ended=True))
+        return {**self._first, **checks, "evidence": self._text.evidence}
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """The response in chunks: role, sources and evidence first, as soon as the request is taken."""
         ended: list[Finished] = []
         started: set[int] = set()
-        async for place, event in follow(self._service, requests):
-            if isinstance(event, Idle):
-                yield KEEP_ALIVE
-                continue
-            if place not in started:
+        for each in self._of_host():
+            yield each
+        async for place, event in follow(self._service, self._requests):
+            if not isinstance(event, Idle) and place not in started:
                 started.add(place)
-                yield self._chunk(place, {"role": "assistant", "content": ""})
-            if isinstance(event, Piece) and (event.text or event.logprobs):
-                yield self._chunk(place, {"content": event.text}, logprobs=self._logprobs(event.logprobs))
-            elif isinstance(event, Reading) and options is not None and options.include_progress:
-                progress = {"done": event.done, "total": event.total, "cached": event.cached}
-                yield self._chunk(place, {}, bedside={"prompt": progress})
-            elif isinstance(event, Finished):
+                yield self._chunk(place, {"role": "assistant", "content": ""}, bedside=self._first)
+            if isinstance(event, Finished):
                 ended.append(event)
-                yield self._chunk(place, {}, reason=finish_reason(event))
-        if options is not None and options.include_usage:
-            yield frame({**self._envelope(), "choices": [], "usage": usage(ended, self._service.ready().load_s)})
+            for each in self._of_event(place, event):
+                yield each
+        if self._wants("include_usage"):
+            yield frame({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": self._usage(ended)})
 
-    def _envelope(self) -> dict[str, Any]:
-        return {**self._head, "object": "chat.completion.chunk"}
+    def _of_host(self) -> list[bytes]:
+        """The whole answer where no passage was found: a model asked about none would make them up."""
+        if self._requests or self._text is None:
+            return []
+        return [
+            self._chunk(0, {"role": "assistant", "content": ""}, bedside=self._first),
+            self._chunk(0, {"content": self._text.push(NO_ANSWER)}),
+            self._chunk(0, {}, reason="stop", bedside={"evidence": self._text.evidence}),
+        ]
+
+    def _of_event(self, place: int, event: Event | Idle) -> list[bytes]:
+        if isinstance(event, Idle):
+            return [KEEP_ALIVE]
+        if isinstance(event, Piece):
+            return self._of_piece(place, event)
+        if isinstance(event, Finished):
+            return self._of_end(place, event)
+        if isinstance(event, Reading) and self._wants("include_progress"):
+            progress = {"done": event.done, "total": event.total, "cached": event.cached}
+            return [self._chunk(place, {}, bedside={"prompt": progress})]
+        return []
+
+    def _of_piece(self, place: int, event: Piece) -> list[bytes]:
+        text = event.text if self._text is None else self._text.push(event.text)
+        chunks = []
+        if text or event.logprobs:
+            chunks.append(self._chunk(place, {"content": text}, logprobs=self._logprobs(event.logprobs)))
+        checks = [] if self._text is None else self._text.new_checks()
+        return [*chunks, *([self._chunk(place, {}, bedside=_check_fields(checks))] if checks else [])]
+
+    def _of_end(self, place: int, event: Finished) -> list[bytes]:
+        if self._text is None:
+            return [self._chunk(place, {}, reason=finish_reason(event))]
+        checks = self._text.new_checks(ended=True)
+        last = self._chunk(place, {}, reason=finish_reason(event), bedside={"evidence": self._text.evidence})
+        return [*([self._chunk(place, {}, bedside=_check_fields(checks))] if checks else []), last]
+
+    def _wants(self, option: str) -> bool:
+        return bool(getattr(self._body.stream_options, option, False))
+
+    def _usage(self, ended: list[Finished]) -> dict[str, object]:
+        return usage(ended, self._service.ready().load_s) if ended else Usage().as_json()
 
     def _chunk(
         self,
@@ -108,8 +188,8 @@ class _Reply:
         bedside: dict[str, Any] | None = None,
     ) -> bytes:
         choice = {"index": place, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
-        content: dict[str, Any] = {**self._envelope(), "choices": [choice]}
-        if self._body.stream_options is not None and self._body.stream_options.include_usage:
+        content: dict[str, Any] = {**self._head, "object": "chat.completion.chunk", "choices": [choice]}
+        if self._wants("include_usage"):
             content["usage"] = None
         if bedside is not None:
             content["bedside"] = bedside
@@ -126,6 +206,10 @@ class _Reply:
             for each in found
         ]
         return {"content": content, "refusal": None}
+
+
+def _check_fields(checks: list[Check]) -> dict[str, Any]:
+    return {"checks": [asdict(check) for check in checks]}
 
 
 def _token(model: Model, token: int, logprob: float) -> dict[str, Any]:

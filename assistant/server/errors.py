@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
+from assistant.errors import EngineClosedError, LibraryError, PromptTooLongError, QueueFullError
 from models.errors import BedsideError, RuntimeFailure, TemplateError
 from models.runtime.errors import ContextFull, SamplingError, SchemaError
 
@@ -39,6 +39,7 @@ _KNOWN: tuple[tuple[type[BedsideError], int, str], ...] = (
     (EngineClosedError, 503, "not_ready"),
     (SchemaError, 400, "invalid_schema"),
     (SamplingError, 400, "invalid_value"),
+    (LibraryError, 404, "library_not_found"),
     (TemplateError, 400, "invalid_messages"),
     (RuntimeFailure, 400, "invalid_value"),
 )

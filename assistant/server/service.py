@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.engine.loaded import LoadedModel
@@ -11,6 +11,7 @@ from assistant.engine.request import Finished, Request
 from assistant.engine.usage import Usage
 from assistant.errors import EngineClosedError
 from assistant.server.errors import ApiError
+from assistant.server.grounding import Libraries
 from assistant.server.metrics import Metrics
 from assistant.server.wire import Sampled
 from models.runtime.sampler import SamplingOptions
@@ -26,6 +27,9 @@ class Service:
 
     name: str
     metrics: Metrics
+    libraries: Libraries = field(default_factory=Libraries)
+    notice: str | None = None
+    """What must be said with this model's answers."""
     loaded: LoadedModel | None = None
     started_at: float = 0.0
     draining: bool = False
@@ -56,6 +60,7 @@ class Service:
         schema: dict[str, Any] | None = None,
         logprobs: int | None = None,
         scores_prompt: bool = False,
+        ends_repetition: bool = False,
     ) -> list[Request]:
         """The engine's requests of one prompt: `n` of them, seeds counted up."""
         loaded = self.ready()
@@ -70,6 +75,7 @@ class Service:
                 schema=self._matcher(schema),
                 logprobs=logprobs,
                 scores_prompt=scores_prompt,
+                ends_repetition=ends_repetition,
                 deadline_s=body.deadline_s,
             )
             for place in range(body.n)

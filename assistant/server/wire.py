@@ -83,11 +83,25 @@ class TextPart(_Wire):
     text: Text
 
 
+class MessageExtras(_Wire):
+    """Ours, on a user's message."""
+
+    passages: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=64)] = []
+    """Ids of the passages that this message was given when it was asked."""
+
+
 class Message(_Wire):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+
+    bedside: MessageExtras | None = None
+
+    @property
+    def passages(self) -> list[str]:
+        """The ids of `bedside.passages`."""
+        return [] if self.bedside is None else self.bedside.passages
 
     @property
     def turn(self) -> dict[str, str]:
@@ -123,6 +137,13 @@ class ResponseFormat(_Wire):
         return self
 
 
+class ChatExtras(_Wire):
+    """Ours, on a conversation."""
+
+    knowledge: Literal["on", "off"] | Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1)] = "off"
+    """Whether to answer from passages, or the libraries to take them from."""
+
+
 class ChatRequest(Sampled):
     """`POST /v1/chat/completions`."""
 
@@ -131,6 +152,19 @@ class ChatRequest(Sampled):
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
     response_format: ResponseFormat | None = None
+    bedside: ChatExtras | None = None
+
+    @property
+    def knowledge(self) -> str | list[str]:
+        """`on`, `off` or library ids."""
+        return "off" if self.bedside is None else self.bedside.knowledge
+
+    @model_validator(mode="after")
+    def _one_grounded_answer(self) -> "ChatRequest":
+        if self.knowledge != "off" and (self.n > 1 or self.response_format is not None):
+            field = "n" if self.n > 1 else "response_format"
+            raise ValueError(f"{field} cannot be had with knowledge; leave one of them out")
+        return self
 
     @property
     def logprob_count(self) -> int | None:
@@ -162,6 +196,14 @@ class CompletionRequest(Sampled):
         if self.max_tokens == 0 and not self.echo:
             raise ValueError("max_tokens 0 gives nothing without echo")
         return self
+
+
+class SearchRequest(_Wire):
+    """`POST /v1/knowledge/search`."""
+
+    query: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_encodable)]
+    k: Annotated[int, Field(ge=1, le=50)] = 4
+    libraries: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=16)] | None = None
 
 
 class TokenizeRequest(_Wire):

@@ -1,0 +1,163 @@
+"""Grounded conversations: passages from the libraries in turns of their own, and the checks of the answer as it grows.
+
+Passages are numbered by their first appearance in the conversation, and stand before the user's turn that they were found
+for. A client sends the ids of those that earlier turns were given, so that their text never moves and is not read again.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from assistant.ask.answer import Evidence, judge_evidence, red_flag_fields, source_fields
+from assistant.engine.packing import fit_passages
+from assistant.errors import PromptTooLongError
+from assistant.knowledge.citations import Check, check_answer
+from assistant.knowledge.index import Index
+from assistant.knowledge.library import STARTER, LibraryPassage, open_library
+from assistant.knowledge.search import Hit, search
+from assistant.plaintext import plain
+from assistant.server.errors import ApiError
+from assistant.server.wire import Message
+from models.grounding import SYSTEM, render_passages
+
+MAX_PASSAGES = 4
+MAX_ANSWER_TOKENS = 512
+Turns = list[dict[str, str]]
+
+
+class Libraries:
+    """The passage libraries, each indexed when it is first asked for; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._indexes: dict[tuple[str, ...], Index] = {}
+
+    def index(self, names: Sequence[str]) -> Index:
+        """One index over the named libraries. Raises LibraryError."""
+        key = tuple(sorted(set(names)))
+        if key not in self._indexes:
+            self._indexes[key] = Index([document for name in key for document in open_library(name)])
+        return self._indexes[key]
+
+    def search(self, names: Sequence[str], question: str, limit: int) -> tuple[Hit, ...]:
+        """The passages that fit the question best. Raises LibraryError."""
+        with self.lock:
+            return search(self.index(names), question, limit)
+
+
+def library_names(knowledge: str | Sequence[str]) -> tuple[str, ...]:
+    """`on`, `off` or a list of ids, as ids."""
+    if isinstance(knowledge, str):
+        return (STARTER,) if knowledge == "on" else ()
+    return tuple(knowledge)
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """A conversation as the model is asked with it, and all passages in it, numbered from 1."""
+
+    turns: Turns
+    sources: tuple[LibraryPassage, ...]
+
+
+def ground(
+    index: Index, messages: Sequence[Message], count_tokens: Callable[[Turns], int], budget_tokens: int
+) -> Grounded:
+    """Insert the passages of earlier turns and those found for the last one, as many as `budget_tokens` hold.
+
+    Raises ApiError for a passage id that the library does not have, PromptTooLongError where none fits.
+    """
+    if messages[-1].role != "user":
+        raise ApiError(400, "messages: with knowledge the last one is the user's question", "invalid_value", "messages")
+    known = {passage.id: passage for document in index.documents for passage in document.passages}
+    sources: list[LibraryPassage] = []
+    turns: Turns = [] if any(message.turn["role"] == "system" for message in messages) else [_turn("system", SYSTEM)]
+    run = len(messages) - 1
+    while run and messages[run - 1].role == "user":
+        run -= 1  # a note before the question belongs to it
+    for message in messages[:run]:
+        _insert(turns, sources, [_known(known, name) for name in message.passages])
+        turns.append(message.turn)
+    last = [message.turn for message in messages[run:]]
+    given = [_known(known, name) for message in messages[run:] for name in message.passages]
+    found = given or _found(index, last)
+    new = [passage for passage in found if passage not in sources]
+
+    def whole(some: Sequence[LibraryPassage]) -> Turns:
+        with_some, numbered = list(turns), list(sources)
+        _insert(with_some, numbered, some)
+        return with_some + last
+
+    packed = fit_passages(new, lambda some: count_tokens(whole(some)), budget_tokens)
+    if new and not packed and not sources:
+        raise PromptTooLongError(
+            f"question and note leave no room for a passage in {budget_tokens} tokens of prompt; shorten them"
+        )
+    return Grounded(whole(packed), (*sources, *packed))
+
+
+def _found(index: Index, last: Turns) -> list[LibraryPassage]:
+    note = "\n".join(turn["content"] for turn in last[:-1]) or None
+    return [hit.passage for hit in search(index, last[-1]["content"], MAX_PASSAGES, note)]
+
+
+def _insert(turns: Turns, sources: list[LibraryPassage], passages: Sequence[LibraryPassage]) -> None:
+    new = [passage for passage in passages if passage not in sources]
+    if new:
+        turns.append(_turn("user", render_passages([passage.grounding for passage in new], len(sources) + 1)))
+        sources += new
+
+
+def _known(known: dict[str, LibraryPassage], name: str) -> LibraryPassage:
+    if name not in known:
+        raise ApiError(
+            400, "messages: a passage id is not in the library; ask afresh without it", "unknown_passage", "messages"
+        )
+    return known[name]
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+@dataclass
+class GroundedText:
+    """The answer's text as it is shown, trimmed and without control characters, and its checks so far."""
+
+    sources: tuple[LibraryPassage, ...]
+    text: str = ""
+    checks: list[Check] = field(default_factory=list)
+    _held: str = ""
+
+    def push(self, piece: str) -> str:
+        """What of the piece can be shown now: white space waits for a word behind it."""
+        waiting = self._held + plain(piece)
+        if not self.text:
+            waiting = waiting.lstrip()
+        shown = waiting.rstrip()
+        self._held = waiting[len(shown) :]
+        self.text += shown
+        return shown
+
+    def new_checks(self, *, ended: bool = False) -> list[Check]:
+        """Checks of sentences that have come to their end since the last call."""
+        found = check_answer(self.text, [source.grounding for source in self.sources])
+        whole = found if ended else [check for check in found if check.end < len(self.text)]
+        new = list(whole[len(self.checks) :])
+        self.checks += new
+        return new
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the finished answer rests on."""
+        return judge_evidence(self.text, self.sources, self.checks)
+
+
+def first_fields(sources: Sequence[LibraryPassage], evidence: Evidence) -> dict[str, Any]:
+    """What a client is told before the prompt is read."""
+    return {
+        "red_flags": red_flag_fields(),
+        "evidence": evidence,
+        "sources": [source_fields(number, source) for number, source in enumerate(sources, start=1)],
+    }

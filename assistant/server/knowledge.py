@@ -1,0 +1,26 @@
+"""`POST /v1/knowledge/search`: passages without an answer."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
+
+from assistant.ask.answer import source_fields
+from assistant.knowledge.library import STARTER
+from assistant.server.service import Service
+from assistant.server.wire import SearchRequest
+
+
+def knowledge_router(service: Service) -> APIRouter:
+    """The route, over one service."""
+    router = APIRouter()
+
+    @router.post("/v1/knowledge/search")
+    async def search(body: SearchRequest) -> dict[str, Any]:
+        """The passages that fit a question best, with their scores."""
+        names = body.libraries or [STARTER]
+        hits = await run_in_threadpool(service.libraries.search, names, body.query, body.k)
+        results = [{**source_fields(n, hit.passage), "score": hit.score} for n, hit in enumerate(hits, start=1)]
+        return {"query": body.query, "results": results}
+
+    return router
