@@ -28,6 +28,7 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Answers at once.")] = 4,
     context: Annotated[int, typer.Option(min=256, help="Tokens that they share.")] = 8192,
+    cache_mib: Annotated[int, typer.Option(min=0, help="Memory for prompts that made room for others, in MiB.")] = 256,
 ) -> None:
     """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
     from assistant.ask.model_choice import choose_model
@@ -40,7 +41,7 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     if port is not None and host not in LOCAL_HOSTS and key is None:
         raise ServeError(f"{host} can be reached from other machines; give --key-file, or leave --host out")
     chosen = choose_model(model)
-    settings = EngineSettings(sequences=parallel, context_tokens=context)
+    settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_mib * 2**20)
     rules = DoorRules(key, (*LOCAL_HOSTS, host))
     app = create_app(chosen.name, chosen.notice, lambda: LoadedModel.open(chosen.path, settings), rules)
     path = socket_path or user_socket()
