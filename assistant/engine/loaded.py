@@ -15,7 +15,6 @@ from models.runtime.library import default_threads
 from models.runtime.model import Model
 from models.runtime.schema import SchemaCompiler
 
-
 MICRO_BATCH_TOKENS = 128
 """As fast as 512, and an aborted prompt keeps what was finished; below 64 llama.cpp's attention is twice as slow."""
 
@@ -57,7 +56,8 @@ class LoadedModel:
             template = ChatTemplate.from_model(model)
             threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
             n_ctx = min(settings.context_tokens, model.n_ctx_train * settings.sequences)
-            context = Context(model, n_ctx, settings.sequences + 1, min(settings.batch_tokens, n_ctx), threads=threads)
+            batch = min(settings.batch_tokens, n_ctx)
+            context = Context(model, n_ctx, settings.sequences + 1, batch, n_ubatch=MICRO_BATCH_TOKENS, threads=threads)
             loaded = cls(model, template, context, settings)
         except BaseException:
             model.close()
