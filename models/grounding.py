@@ -25,6 +25,7 @@ SYSTEM = (
 )
 SYSTEM_PLAIN = "You are a careful medical assistant for clinicians."
 NO_ANSWER = "The passages do not answer this question."
+_NOTE_HEADING = "Patient note:\n"
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,19 @@ def grounded_messages(
     """Chat messages for one grounded question: system, passages, optional patient note, question."""
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": render_passages(passages, first)}]
     if note:
-        messages.append({"role": "user", "content": f"Patient note:\n{note}"})
+        messages.append(note_message(note))
     messages.append({"role": "user", "content": question})
     return messages
+
+
+def note_message(note: str) -> dict[str, str]:
+    """The turn that a patient's note stands in."""
+    return {"role": "user", "content": _NOTE_HEADING + note}
+
+
+def note_text(content: str) -> str:
+    """What a user's turn says, without the heading of a note."""
+    return content.removeprefix(_NOTE_HEADING)
 
 
 def quoted_answer(passage: Passage, number: int, sentences: Sequence[str]) -> str:

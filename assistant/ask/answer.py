@@ -1,10 +1,9 @@
 """A finished answer with all that came with it, and its JSON form as design and API pages fix it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
 from assistant.knowledge.claims import normalized
 from assistant.knowledge.library import LibraryPassage
@@ -24,7 +23,8 @@ class Answer:
     sources: tuple[LibraryPassage, ...]
     evidence: Evidence
     checks: tuple[Check, ...]
-    usage: Usage
+    usage: Mapping[str, Any]
+    """The server's usage block."""
     model: str
     notice: str | None
 
@@ -36,7 +36,7 @@ class Answer:
             "evidence": self.evidence,
             "red_flags": red_flag_fields(),
             "checks": [asdict(check) for check in self.checks],
-            "usage": self.usage.as_json(),
+            "usage": dict(self.usage),
             "model": self.model,
             "notice": self.notice,
         }

@@ -1,40 +1,41 @@
-"""The course of one question: passages, model, prompt, text as it comes, checks."""
+"""The course of one question: a server, its sources, text as it comes, checks."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from assistant.ask.answer import Answer, judge_evidence
-from assistant.ask.model_choice import ChosenModel
-from assistant.engine.engine import Engine
-from assistant.engine.neighbours import NeighbourMeter
-from assistant.engine.packing import fit_passages
-from assistant.engine.usage import Usage
-from assistant.errors import PromptTooLongError
-from assistant.knowledge.citations import check_answer
-from assistant.knowledge.index import Index
+from assistant.ask.answer import Answer
+from assistant.client.finding import connect
+from assistant.knowledge.citations import Check
 from assistant.knowledge.library import LibraryPassage
-from assistant.knowledge.search import search
 from assistant.plaintext import plain
-from models.grounding import NO_ANSWER, SYSTEM_PLAIN, grounded_messages
+from models.grounding import SYSTEM_PLAIN, note_message
 
-MAX_PASSAGES = 4
+MAX_ANSWER_TOKENS = 512
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, of which model and library. `index` is None where the answer shall do without passages."""
+    """What is asked, of which server and model; `knowledge` is `on`, `off` or a library's name."""
 
     text: str
-    model: ChosenModel
-    index: Index | None
+    knowledge: str = "on"
     note: str | None = None
+    model: str | None = None
+    url: str | None = None
 
-
-@dataclass(frozen=True)
-class Phase:
-    """What happens now, in a few words, for a progress display."""
-
-    text: str
+    @property
+    def body(self) -> dict[str, Any]:
+        """As the API takes it."""
+        note = [note_message(self.note)] if self.note else []
+        system = [{"role": "system", "content": SYSTEM_PLAIN}] if self.knowledge == "off" else []
+        return {
+            "messages": [*system, *note, {"role": "user", "content": self.text}],
+            "max_tokens": MAX_ANSWER_TOKENS,
+            "end_repetition": True,
+            "stream_options": {"include_usage": True, "include_progress": True},
+            "bedside": {"knowledge": self.knowledge if self.knowledge in ("on", "off") else [self.knowledge]},
+        }
 
 
 @dataclass(frozen=True)
@@ -44,74 +45,63 @@ class Piece:
     text: str
 
 
-class Asking:
-    """Answers one question. `abort` may be called from another thread, at any time."""
+def ask_server(question: Question, say: Callable[[str], None]) -> Iterator[Piece | Answer]:
+    """Pieces as they come; the answer last. `say` hears in a few words what is waited for.
 
-    def __init__(self, question: Question) -> None:
-        self._question = question
-        self._engine: Engine | None = None
-        self._aborted = False
-        self._neighbours = NeighbourMeter()
-
-    def abort(self) -> None:
-        """End the work soon: at once while text is read or written, after loading where the model is being loaded."""
-        self._aborted = True
-        if self._engine is not None:
-            self._engine.abort()
-
-    def events(self) -> Iterator[Phase | Piece | Answer]:
-        """Phases and pieces as they come; the answer last. Raises BedsideError."""
-        question = self._question
-        found: tuple[LibraryPassage, ...] = ()
-        if question.index is not None:
-            hits = search(question.index, question.text, MAX_PASSAGES, question.note)
-            found = tuple(hit.passage for hit in hits)
-            if not found:
-                # A model asked about passages that do not exist would make them up: the host answers.
-                yield Piece(NO_ANSWER)
-                yield self._answer(NO_ANSWER, (), Usage())
-                return
-        yield Phase("loading the model")
-        with Engine.open(question.model.path, self._neighbours) as engine:
-            self._engine = engine
-            if self._aborted:
-                return
-            yield from self._generate(engine, found)
-
-    def _generate(self, engine: Engine, found: Sequence[LibraryPassage]) -> Iterator[Phase | Piece | Answer]:
-        packed = self._pack(engine, found)
-        messages = self._messages(packed)
-        yield Phase(f"reading {engine.count_tokens(messages)} tokens")
-        pieces = []
-        for piece in trimmed(plain(piece) for piece in engine.stream(messages)):
-            pieces.append(piece)
+    Raises BedsideError. Closing the iterator ends the work on the server.
+    """
+    with connect(question.url, question.model, say) as connection:
+        told = _Told()
+        for piece in trimmed(told.texts(connection.chat(question.body), say)):
+            told.text += piece
             yield Piece(piece)
-        yield self._answer("".join(pieces), packed, engine.usage)
+        yield told.answer()
 
-    def _pack(self, engine: Engine, found: Sequence[LibraryPassage]) -> tuple[LibraryPassage, ...]:
-        packed = fit_passages(found, lambda some: engine.count_tokens(self._messages(some)), engine.max_prompt_tokens)
-        if found and not packed:
-            raise PromptTooLongError(
-                f"question and note leave no room for a passage in {engine.max_prompt_tokens} tokens of prompt;"
-                " shorten them or use --knowledge off"
-            )
-        return tuple(packed)
 
-    def _messages(self, passages: Sequence[LibraryPassage]) -> list[dict[str, str]]:
-        question = self._question
-        if question.index is not None:
-            return grounded_messages(question.text, [passage.grounding for passage in passages], note=question.note)
-        messages = [{"role": "system", "content": SYSTEM_PLAIN}]
-        if question.note:
-            messages.append({"role": "user", "content": f"Patient note:\n{question.note}"})
-        return [*messages, {"role": "user", "content": question.text}]
+@dataclass
+class _Told:
+    """What the server says besides text, field by field."""
 
-    def _answer(self, text: str, sources: tuple[LibraryPassage, ...], usage: Usage) -> Answer:
-        question = self._question
-        grounded = question.index is not None
-        checks = check_answer(text, [source.grounding for source in sources]) if grounded else ()
-        evidence = judge_evidence(text, sources, checks) if grounded else "off"
-        return Answer(text, sources, evidence, checks, usage, question.model.name, question.model.notice)
+    text: str = ""
+    model: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    usage: dict[str, Any] = field(default_factory=dict)
+
+    def texts(self, chunks: Iterable[Mapping[str, Any]], say: Callable[[str], None]) -> Iterator[str]:
+        """The answer's text in pieces, nothing in it that a terminal could take for a command."""
+        for chunk in chunks:
+            self.model = str(chunk["model"])
+            self.usage = chunk.get("usage") or self.usage
+            extras = dict(chunk.get("bedside", {}))
+            self.checks += [_check(each) for each in extras.pop("checks", [])]
+            if (progress := extras.pop("prompt", None)) is not None:
+                say(f"reading {progress['total']} tokens, {progress['done'] / progress['total']:.0%} done")
+            self.fields |= extras
+            for choice in chunk["choices"]:
+                if content := choice["delta"].get("content"):
+                    yield plain(content)
+
+    def answer(self) -> Answer:
+        """All of it."""
+        sources = tuple(_source(each) for each in self.fields["sources"])
+        return Answer(
+            self.text,
+            sources,
+            self.fields["evidence"],
+            tuple(self.checks),
+            self.usage,
+            self.model,
+            self.fields["notice"],
+        )
+
+
+def _check(content: Mapping[str, Any]) -> Check:
+    return Check(**{**content, "cites": tuple(content["cites"]), "reasons": tuple(content["reasons"])})
+
+
+def _source(content: Mapping[str, Any]) -> LibraryPassage:
+    return LibraryPassage(**{each.name: str(content[each.name]) for each in fields(LibraryPassage)})
 
 
 def trimmed(pieces: Iterable[str]) -> Iterator[str]:

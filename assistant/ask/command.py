@@ -1,7 +1,6 @@
 """`bedside ask`: arguments in, answer out."""
 
 import json
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,24 +11,31 @@ from assistant.plaintext import plain
 
 if TYPE_CHECKING:
     from assistant.ask.answer import Answer
-    from assistant.ask.asking import Phase, Piece
-
-_STOP_TIMEOUT_S = 0.8
-_ERROR, _INTERRUPTED = 1, 130
+    from assistant.ask.asking import Piece
+    from assistant.ask.terminal import Screen
 
 
-def ask(
+def ask(  # noqa: PLR0917  (Typer makes an option of each)
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The question.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
     model: Annotated[
-        str, typer.Option(metavar="ID|FILE", help="A model of the catalogue or your store, or a GGUF file.")
-    ] = "reference",
+        str | None,
+        typer.Option(
+            metavar="ID|FILE",
+            help="A model of the catalogue or your store, or a GGUF file.  [default: that of the running server]",
+            show_default=False,
+        ),
+    ] = None,
     knowledge: Annotated[
         str, typer.Option(metavar="on|off|LIBRARY", help="Answer from passages of the library, or without.")
     ] = "on",
     note: Annotated[
         str | None,
         typer.Option(metavar="FILE|-", help="The patient's context: a text file, or - for standard input."),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Ask the server there instead of one on this machine's sockets.", show_default=False),
     ] = None,
 ) -> None:
     """Answer a question from the library, with numbered sources."""
@@ -40,46 +46,27 @@ def ask(
         raise typer.BadParameter("the question is not UTF-8 text; check the terminal's encoding", param_hint="TEXT")
     if note is not None and not note:
         raise NoteError("--note has no file name; give a path or - for standard input")
-    _run(question, as_json, model, knowledge, note)
-
-
-def _run(question: str, as_json: bool, model: str, knowledge: str, note: str | None) -> None:
-    from assistant.ask.asking import Asking, Question
-    from assistant.ask.model_choice import choose_model
+    from assistant.ask.asking import Question, ask_server
     from assistant.ask.note import read_note
-    from assistant.engine.job import Job
-    from assistant.knowledge.index import Index
-    from assistant.knowledge.library import STARTER, open_library
-
-    library = {"on": STARTER, "off": None}.get(knowledge, knowledge)
-    index = None if library is None else Index(open_library(library))
-    patient_note = None if note is None else read_note(note)
-    asking = Asking(Question(question, choose_model(model), index, patient_note))
-    job = Job(asking.events(), asking.abort)
-    try:
-        _show(job, as_json)
-    except BaseException as error:
-        if not job.stop(_STOP_TIMEOUT_S):
-            # The thread is inside llama.cpp, loading; ending the interpreter under it could crash.
-            os._exit(_INTERRUPTED if isinstance(error, KeyboardInterrupt) else _ERROR)
-        raise
-
-
-def _show(events: "Iterator[Phase | Piece | Answer]", as_json: bool) -> None:
-    from assistant.ask.answer import Answer
-    from assistant.ask.asking import Phase, Piece
     from assistant.ask.terminal import Screen
 
+    patient_note = None if note is None else read_note(note)
     screen = Screen()
     try:
-        for event in events:
-            if isinstance(event, Phase):
-                screen.phase(event.text)
-            elif isinstance(event, Answer) and as_json:
-                print(json.dumps(event.as_json()))  # ASCII: right in any locale
-            elif isinstance(event, Answer):
-                screen.answer(event)
-            elif isinstance(event, Piece) and not as_json:
-                screen.piece(event.text)
+        _show(screen, ask_server(Question(question, knowledge, patient_note, model, url), screen.phase), as_json)
     finally:
         screen.close()
+
+
+def _show(screen: "Screen", events: "Iterator[Piece | Answer]", as_json: bool) -> None:
+    from assistant.ask.asking import Piece
+
+    for event in events:
+        if isinstance(event, Piece):
+            if not as_json:
+                screen.piece(event.text)
+        elif as_json:
+            screen.close()
+            print(json.dumps(event.as_json()))  # ASCII: right in any locale
+        else:
+            screen.answer(event)

@@ -12,7 +12,7 @@ from rich.status import Status
 from rich.text import Text
 
 from assistant.ask.answer import NOT_SCREENED, Answer
-from assistant.engine.engine import MAX_ANSWER_TOKENS
+from assistant.ask.asking import MAX_ANSWER_TOKENS
 from assistant.knowledge.citations import Check
 from assistant.knowledge.claims import without_marks
 from assistant.plaintext import plain_line
@@ -165,9 +165,10 @@ def warnings(answer: Answer) -> Iterator[str]:
         if check.status != "supported":
             sentence = plain_line(without_marks(answer.text[check.start : check.end]))
             yield f"{_fault(check)}: “{textwrap.shorten(sentence, _MAX_QUOTE, placeholder=' …')}”"
-    if answer.usage.finish_reason == "repetition":
+    reason = answer.usage["bedside"]["finish_reason"]
+    if reason == "repetition":
         yield "the model began to repeat itself and was stopped"
-    if answer.usage.finish_reason in ("length", "context"):
+    if reason in ("length", "context"):
         yield f"the answer was cut off at its limit (at most {MAX_ANSWER_TOKENS} tokens)"
 
 
@@ -188,13 +189,13 @@ def evidence(answer: Answer) -> str:
 
 def summary(answer: Answer) -> str:
     """Speed, time to first token, model and notice in one line."""
-    usage = answer.usage
-    if usage.first_token_s is None:
+    usage = answer.usage["bedside"]
+    if usage["time_to_first_token_s"] is None:
         parts = ["no text generated"]
     else:
-        speed = usage.decode_tokens_per_s
+        speed = usage["decode_tokens_per_s"]
         parts = [f"{speed:.1f} tok/s"] if speed is not None else ["speed not measured (one token)"]
-        parts.append(f"first token {usage.first_token_s:.2f} s")
+        parts.append(f"first token {usage['time_to_first_token_s']:.2f} s")
     if answer.notice is None or not answer.notice.startswith(answer.model):
         parts.append(f"model {plain_line(answer.model)}")
     if answer.notice:

@@ -44,7 +44,8 @@ def create_app(name: str, notice: str | None, load: Callable[[], LoadedModel], r
     add_handlers(app)
     for router in (chat_router, completions_router, tokens_router, knowledge_router, status_router):
         app.include_router(router(service))
-    app.add_middleware(Door, rules=rules)
+    app.add_middleware(Door, rules=rules, activity=service.activity)
+    app.state.service = service
     app.state.failure = None
     app.state.on_failure = lambda: None
     return app

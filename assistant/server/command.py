@@ -28,14 +28,16 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Answers at once.")] = 4,
     context: Annotated[int, typer.Option(min=256, help="Tokens that they share.")] = 8192,
+    idle_exit: Annotated[float | None, typer.Option(hidden=True, min=1)] = None,
     cache_mib: Annotated[int, typer.Option(min=0, help="Memory for prompts that made room for others, in MiB.")] = 256,
 ) -> None:
     """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
     from assistant.ask.model_choice import choose_model
+    from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, LoadedModel
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
-    from assistant.server.listening import run_server, tcp_socket, unix_socket, user_socket
+    from assistant.server.listening import run_server, tcp_socket, unix_socket
 
     key = None if key_file is None else _read_key(key_file)
     if port is not None and host not in LOCAL_HOSTS and key is None:
@@ -49,7 +51,7 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     unix = unix_socket(path)
     _announce(chosen.name, path, tcp, key)
     try:
-        run_server(app, [unix, *tcp])
+        run_server(app, [unix, *tcp], idle_exit)
     finally:
         path.unlink(missing_ok=True)
 

@@ -5,6 +5,9 @@ The unix socket's own permissions guard it, so that no key is asked there; a bro
 
 import hmac
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.server.errors import ApiError, answer, api_error
+from assistant.server.service import Activity
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,8 +37,8 @@ class DoorRules:
 class Door:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, rules: DoorRules) -> None:
-        self._app, self._rules = app, rules
+    def __init__(self, app: ASGIApp, rules: DoorRules, activity: Activity) -> None:
+        self._app, self._rules, self._activity = app, rules, activity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it with the reason."""
@@ -50,7 +54,8 @@ class Door:
 
         try:
             self._check(scope)
-            await self._app(scope, receive, watched)
+            with self._counted(scope["path"]):
+                await self._app(scope, receive, watched)
         except ApiError as refusal:
             await answer(refusal)(scope, receive, send)
         except Exception as error:
@@ -58,6 +63,17 @@ class Door:
             _LOG.error("a %s request failed: %s", scope["method"], type(error).__name__)
             if not started:
                 await answer(api_error(error))(scope, receive, send)
+
+    @contextmanager
+    def _counted(self, path: str) -> Iterator[None]:
+        counts = path not in OPEN_PATHS
+        self._activity.open_requests += counts
+        try:
+            yield
+        finally:
+            self._activity.open_requests -= counts
+            if counts:
+                self._activity.last_at = time.monotonic()
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

@@ -19,7 +19,7 @@ from assistant.knowledge.search import Hit, search
 from assistant.plaintext import plain
 from assistant.server.errors import ApiError
 from assistant.server.wire import Message
-from models.grounding import SYSTEM, render_passages
+from models.grounding import SYSTEM, note_text, render_passages
 
 MAX_PASSAGES = 4
 MAX_ANSWER_TOKENS = 512
@@ -98,7 +98,7 @@ def ground(
 
 
 def _found(index: Index, last: Turns) -> list[LibraryPassage]:
-    note = "\n".join(turn["content"] for turn in last[:-1]) or None
+    note = "\n".join(note_text(turn["content"]) for turn in last[:-1]) or None
     return [hit.passage for hit in search(index, last[-1]["content"], MAX_PASSAGES, note)]
 
 

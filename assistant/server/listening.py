@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from assistant.client.sockets import answers
 from assistant.errors import ServeError
+from assistant.server.service import Service
 
 _DRAIN_S = 20
 _RECEIVE_S = 10.0
@@ -20,19 +23,12 @@ _BACKLOG = 256
 _MAX_HEADER_BYTES = 64 * 2**10
 
 
-def user_socket() -> Path:
-    """Where a user's own server listens."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) if runtime else Path(f"/tmp/bedside-{os.getuid()}")
-    return folder / "bedside.sock"
-
-
 def unix_socket(path: Path) -> socket.socket:
     """Listen on `path`, readable and writable by owner and group. Raises ServeError, also where a server listens there."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.is_socket() and not _answers(path):
+        if path.is_socket() and not answers(path):
             path.unlink()  # left by a server that was killed
         listening.bind(str(path))
         path.chmod(0o660)
@@ -52,8 +48,11 @@ def tcp_socket(host: str, port: int) -> socket.socket:
         raise ServeError(f"cannot listen on {host}:{port} ({_reason(error)}); give another --port") from error
 
 
-def run_server(app: FastAPI, sockets: Sequence[socket.socket]) -> None:
-    """Serve until a signal, then let running answers finish. Raises what loading the model raised, KeyboardInterrupt."""
+def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: float | None = None) -> None:
+    """Serve until a signal, or for `idle_exit_s` without a request, then let running answers finish.
+
+    Raises what loading the model raised, KeyboardInterrupt.
+    """
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -65,11 +64,28 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket]) -> None:
     )
     server = _Server(config)
     app.state.on_failure = server.stop
-    asyncio.run(server.serve(sockets=list(sockets)))
+    asyncio.run(_serve(server, sockets, app.state.service, idle_exit_s))
     if app.state.failure is not None:
         raise app.state.failure
     if server.interrupted:
         raise KeyboardInterrupt
+
+
+async def _serve(
+    server: "_Server", sockets: Sequence[socket.socket], service: Service, idle_exit_s: float | None
+) -> None:
+    watching = asyncio.create_task(_stop_when_idle(server, service, idle_exit_s)) if idle_exit_s else None
+    try:
+        await server.serve(sockets=list(sockets))
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+async def _stop_when_idle(server: "_Server", service: Service, idle_exit_s: float) -> None:
+    while (left_s := service.activity.last_at + idle_exit_s - time.monotonic()) > 0 or service.activity.open_requests:
+        await asyncio.sleep(max(left_s, 1.0))
+    server.stop()
 
 
 class _Protocol(H11Protocol):
@@ -128,12 +144,3 @@ class _Server(uvicorn.Server):
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True

@@ -22,11 +22,20 @@ DEFAULT_ANSWER_TOKENS = 1024
 
 
 @dataclass
+class Activity:
+    """What a server that ends when nobody needs it goes by; questions about its health do not count."""
+
+    open_requests: int = 0
+    last_at: float = field(default_factory=time.monotonic)
+
+
+@dataclass
 class Service:
     """One server's state; no text of any request is part of it."""
 
     name: str
     metrics: Metrics
+    activity: Activity = field(default_factory=Activity)
     libraries: Libraries = field(default_factory=Libraries)
     notice: str | None = None
     """What must be said with this model's answers."""
@@ -75,7 +84,7 @@ class Service:
                 schema=self._matcher(schema),
                 logprobs=logprobs,
                 scores_prompt=scores_prompt,
-                ends_repetition=ends_repetition,
+                ends_repetition=ends_repetition or body.end_repetition,
                 deadline_s=body.deadline_s,
             )
             for place in range(body.n)

@@ -58,6 +58,8 @@ class Sampled(_Wire):
     logit_bias: Annotated[dict[str, float], Field(max_length=300)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
+    end_repetition: bool = False
+    """Ours: an answer that turns in a circle is ended."""
     deadline_s: Annotated[float, Field(gt=0, le=86400)] | None = None
     """Ours: seconds after which an answer ends with what it has."""
 

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from assistant.knowledge.index import Index
@@ -33,8 +34,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return {**os.environ, "BEDSIDE_HOME": str(tmp_path_factory.mktemp("home")), "OMP_NUM_THREADS": "1"}
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Private servers listen in a folder of this test run, and end with it."""
+    home, runtime = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("run")
+    yield {**os.environ, "BEDSIDE_HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "OMP_NUM_THREADS": "1"}
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(runtime) in argument for argument in process.info["cmdline"] or ()):
+            process.terminate()
+            process.wait(30)
 
 
 @pytest.fixture(scope="session")

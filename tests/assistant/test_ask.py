@@ -100,7 +100,10 @@ def test_a_prompt_too_long_for_the_context_is_refused_with_numbers(
 ) -> None:
     note = tmp_path / "long.txt"
     note.write_text("The patient has had a cough since yesterday. " * 400, "utf-8")
-    for knowledge, complaint in (("off", "tokens and the context of 1024 holds"), ("on", "no room for a passage")):
+    for knowledge, complaint in (
+        ("off", "tokens and the context holds 1023 beside an answer"),
+        ("on", "no room for a passage"),
+    ):
         done = bedside("ask", "--model", str(tiny_model), "--note", str(note), "--knowledge", knowledge, "fever")
         assert done.returncode == 1
         assert complaint in done.stderr

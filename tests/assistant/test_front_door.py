@@ -71,7 +71,7 @@ def test_version(bedside: Bedside) -> None:
     [
         (["frobnicate"], "error: No such command 'frobnicate'; see bedside --help"),
         (["ask"], "error: Missing argument 'TEXT'; see bedside ask --help"),
-        (["ask", "--colour", "x"], "error: No such option: --colour; see bedside ask --help"),
+        (["ask", "--xyzzy", "x"], "error: No such option: --xyzzy; see bedside ask --help"),
         (
             ["ask", "  "],
             "error: Invalid value for TEXT: the question is empty; write it in quotes; see bedside ask --help",

@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from assistant.ask.answer import Answer
 from assistant.ask.asking import trimmed
 from assistant.ask.terminal import Screen, WrappingWriter, summary, warnings
-from assistant.engine.engine import Engine
-from assistant.engine.neighbours import NeighbourMeter
+from assistant.engine.request import Request
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
 from assistant.knowledge.index import Index
 from assistant.plaintext import plain, plain_line
 from models.grounding import SYSTEM_PLAIN
+from models.runtime.chat import ChatTemplate
+from models.runtime.model import Model
 from tests.assistant.conftest import Bedside
+from tests.assistant.engine.conftest import alone
 
 ESCAPES = "\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\x7f\u202egp.exe\u2066\u200f\x00\r"
 
@@ -71,7 +73,7 @@ def answer(index: Index) -> Answer:
         Check(0, 13, (1,), "model", "unsupported", ("number", "unit")),
         Check(14, 19, (), "model", "uncited", ()),
     )
-    usage = Usage(100, 21, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length")
+    usage = Usage(100, 21, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length").as_json()
     return Answer(text, index.documents[0].passages[:1], "insufficient", checks, usage, "reference", "not for use")
 
 
@@ -98,12 +100,18 @@ def test_a_pipe_gets_plain_unwrapped_text(answer: Answer) -> None:
     assert lines[-1] == summary(answer)
 
 
+def said_by(path: Path) -> list[str]:
+    """What a model answers, token by token."""
+    messages = [{"role": "system", "content": SYSTEM_PLAIN}, {"role": "user", "content": "fever"}]
+    with Model.load(path) as model:
+        prompt = tuple(ChatTemplate.from_model(model).prompt_ids(model, messages))
+        return [model.detokenize([token]) for token in alone(model, Request(prompt, 200))]
+
+
 @pytest.fixture(scope="module")
 def hostile_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model with two vocabulary entries exchanged: the word that it repeats most, and the escape character."""
-    messages = [{"role": "system", "content": SYSTEM_PLAIN}, {"role": "user", "content": "fever"}]
-    with Engine.open(tiny_model, NeighbourMeter()) as engine:
-        pieces = Counter(piece for piece in engine.stream(messages) if re.fullmatch("[a-z]{2}", piece))
+    pieces = Counter(piece for piece in said_by(tiny_model) if re.fullmatch("[a-z]{2}", piece))
     word, escape = pieces.most_common(1)[0][0].encode(), "ě".encode()  # how byte-level vocabularies spell 0x1b
     length = struct.pack("<Q", 2)
     data = tiny_model.read_bytes()
@@ -115,9 +123,7 @@ def hostile_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_escape_characters_of_a_model_never_reach_the_screen(bedside: Bedside, hostile_model: Path) -> None:
-    messages = [{"role": "system", "content": SYSTEM_PLAIN}, {"role": "user", "content": "fever"}]
-    with Engine.open(hostile_model, NeighbourMeter()) as engine:
-        assert "\x1b" in "".join(engine.stream(messages))
+    assert "\x1b" in "".join(said_by(hostile_model))
     ask = ["ask", "--model", str(hostile_model), "--knowledge", "off", "fever"]
     assert "\x1b" not in bedside(*ask).stdout
     assert "\x1b" not in json.loads(bedside(*ask, "--json").stdout)["answer"]

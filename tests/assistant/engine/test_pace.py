@@ -1,28 +1,20 @@
-"""The engine around a real model: packing, neighbours, stopping."""
+"""What the engine goes by: packing, neighbours, pace."""
 
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.engine.engine import Engine
-from assistant.engine.job import Job
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.pace import Pace
 from assistant.engine.packing import fit_passages
-from assistant.errors import PromptTooLongError
-from models.runtime.errors import DecodeAborted
 from models.sentences import split_sentences
-
-QUESTION = [{"role": "user", "content": "How is croup treated?"}]
 
 
 @dataclass(frozen=True)
@@ -113,66 +105,3 @@ def test_one_thread_stays_one_thread() -> None:
     pace = Pace(threads=1)
     assert not any(pace.observe(elapsed_s) for elapsed_s in (0.1, 5.0, 0.1, 0.1, 0.1, 0.1))
     assert pace.threads == 1
-
-
-def test_streaming_is_repeatable_and_measured(tiny_model: Path) -> None:
-    with Engine.open(tiny_model, NeighbourMeter()) as engine:
-        first = "".join(engine.stream(QUESTION))
-        usage = engine.usage
-        assert first == "".join(engine.stream(QUESTION))
-    assert usage.prompt_tokens == engine_tokens(tiny_model)
-    assert 0 < usage.completion_tokens <= 256
-    assert usage.load_s is not None
-    assert usage.load_s > 0
-    assert usage.first_token_s is not None
-    assert usage.first_token_s > 0
-    assert usage.finish_reason in ("stop", "length", "repetition")
-
-
-def engine_tokens(path: Path) -> int:
-    with Engine.open(path, NeighbourMeter()) as engine:
-        return engine.count_tokens(QUESTION)
-
-
-def test_a_prompt_longer_than_the_context_is_refused_before_it_is_computed(tiny_model: Path) -> None:
-    with Engine.open(tiny_model, NeighbourMeter()) as engine:
-        assert engine.max_prompt_tokens + engine.max_answer_tokens == 1024
-        with pytest.raises(PromptTooLongError, match=r"take \d+ tokens and the context of 1024 holds 768"):
-            engine.stream([{"role": "user", "content": "cough " * 1024}])
-
-
-def test_abort_ends_the_stream_and_the_next_one_works(tiny_model: Path) -> None:
-    with Engine.open(tiny_model, NeighbourMeter()) as engine:
-        whole = "".join(engine.stream(QUESTION))
-        job = Job(engine.stream(QUESTION), engine.abort)
-        next(job)
-        assert job.stop(timeout_s=5.0)
-        with pytest.raises(DecodeAborted):
-            list(job)
-        assert "".join(engine.stream(QUESTION)) == whole
-
-
-def test_a_job_hands_over_items_and_the_error_that_ended_it() -> None:
-    def items() -> Iterator[int]:
-        yield 1
-        yield 2
-        raise ValueError("broken")
-
-    job = Job(items(), lambda: None)
-    assert [next(job), next(job)] == [1, 2]
-    for _ in range(2):
-        with pytest.raises(ValueError, match="broken"):
-            next(job)
-
-
-def test_a_job_that_does_not_stop_is_reported() -> None:
-    release = threading.Event()
-
-    def items() -> Iterator[int]:
-        release.wait(10)
-        yield 1
-
-    job = Job(items(), lambda: None)
-    assert not job.stop(timeout_s=0.05)
-    release.set()
-    assert list(job) == [1]

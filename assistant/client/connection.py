@@ -1,0 +1,95 @@
+"""One server: requests to it, its answers as they stream, its refusals as errors of ours."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx2 as httpx
+
+from assistant.errors import ServerError
+
+_CONNECT_S = 2.0
+_SILENCE_S = 60.0
+"""Longer than this no server is silent: it sends a comment every ten seconds."""
+_LONGEST_LINE = 8 * 2**20
+
+
+class Connection:
+    """A server at a URL, or behind a unix socket. Raises ServerError where it does not answer as it should."""
+
+    def __init__(self, url: str, socket: Path | None = None) -> None:
+        self.where = url if socket is None else str(socket)
+        transport = None if socket is None else httpx.HTTPTransport(uds=str(socket))
+        timeout = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
+        # Proxies of the environment must not see a question.
+        self._client = httpx.Client(base_url=url, transport=transport, timeout=timeout, trust_env=False)
+
+    def is_ready(self) -> bool:
+        """Whether it has loaded its model; False also where nobody answers."""
+        try:
+            return self._client.get("/ready").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def model(self) -> str:
+        """The name of its model."""
+        with self._faults():
+            found = self._client.get("/v1/models")
+            _check(found)
+            return str(found.json()["data"][0]["id"])
+
+    def chat(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The chunks of an answer. Closing the iterator early ends the request on the server."""
+        with (
+            self._faults(),
+            self._client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as found,
+        ):
+            if found.status_code != 200:
+                found.read()
+                _check(found)
+            yield from _chunks(found)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx.ConnectError as error:
+            raise ServerError(f"no server answers at {self.where}; start one with `bedside serve`") from error
+        except httpx.HTTPError as error:
+            raise ServerError(f"the server at {self.where} ended in the middle of an answer; ask again") from error
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise ServerError(f"what answers at {self.where} is no Bedside server; check the address") from error
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _check(found: httpx.Response) -> None:
+    if found.status_code != 200:
+        raise ServerError(str(found.json()["error"]["message"]))
+
+
+def _chunks(found: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in found.iter_lines():
+        if len(line) > _LONGEST_LINE:
+            raise ValueError("a line without end")
+        if line == "data: [DONE]":
+            return
+        if line.startswith("data: "):
+            chunk = json.loads(line.removeprefix("data: "))
+            if "error" in chunk:
+                raise ServerError(str(chunk["error"]["message"]))
+            yield chunk
+    raise httpx.ReadError("the stream ended without its last line")

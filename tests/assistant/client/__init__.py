@@ -1,0 +1,1 @@
+"""Finding and starting servers, and reading their answers."""

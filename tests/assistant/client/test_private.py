@@ -1,0 +1,123 @@
+"""One private server for all of a user's programs, started when it is needed, gone when it is not."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from assistant.client.connection import Connection
+from assistant.client.finding import connect
+from assistant.client.private import private_server
+from assistant.errors import ServerError
+from models.errors import ModelFileError
+from tests.assistant.conftest import IGNORED
+from tests.assistant.server.conftest import start, stop
+
+QUESTION = {"messages": [{"role": "user", "content": "What is croup?"}], "max_tokens": 4}
+
+
+def servers(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        arguments = process.info["cmdline"] or ()
+        if "serve" in arguments and any(str(folder) in argument for argument in arguments):
+            found.append(process)
+    return found
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An own folder for sockets; what was started in it ends with the test."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield tmp_path
+    for process in servers(tmp_path):
+        process.terminate()
+        process.wait(30)
+
+
+def text(connection: Connection) -> str:
+    chunks = list(connection.chat(QUESTION))
+    return "".join(choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"])
+
+
+def test_it_is_started_once_and_shared(runtime: Path) -> None:
+    said: list[str] = []
+    with private_server(None, said.append) as first, private_server("reference", said.append) as second:
+        assert first.where == second.where
+        assert text(first) == text(second) != ""
+    assert said == ["starting the server", "loading the model"]
+    (process,) = servers(runtime)
+    assert {path.stat().st_mode & 0o077 for path in runtime.glob("*.log")} == {0}
+    process.kill()
+    process.wait(30)
+    with private_server(None, said.append) as again:  # the socket of a killed one is left behind
+        assert text(again)
+
+
+def test_two_that_start_at_once_share_one(runtime: Path, tiny_model: Path) -> None:
+    code = "from assistant.client.private import private_server; import sys; private_server(sys.argv[1], print).close()"
+    command = [sys.executable, *IGNORED, "-c", code, str(tiny_model)]
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    assert len(servers(runtime)) == 1
+
+
+def test_what_keeps_it_from_starting_is_told(runtime: Path, tmp_path: Path, tiny_model: Path) -> None:
+    damaged = tmp_path / "cut.gguf"
+    damaged.write_bytes(tiny_model.read_bytes()[:-1000])
+    with pytest.raises(ServerError, match=r"cut\.gguf"):
+        private_server(str(damaged), lambda _: None)
+    with pytest.raises(ModelFileError, match="does not exist"):
+        private_server("/no/such.gguf", lambda _: None)
+    assert not servers(runtime)
+
+
+def test_it_ends_when_nobody_needs_it(runtime: Path, environment: dict[str, str]) -> None:
+    served = start(runtime, {**environment, "XDG_RUNTIME_DIR": str(runtime)}, "--idle-exit", "2")
+    with Connection("http://x", served.socket) as connection:
+        assert text(connection)
+    began = time.monotonic()
+    assert served.process.wait(30) == 0
+    assert time.monotonic() - began > 1
+    assert served.process.stderr is not None
+    served.process.stderr.close()
+    assert not served.socket.exists()
+
+
+def test_the_users_own_server_is_preferred_and_another_model_is_not(
+    runtime: Path, environment: dict[str, str], tiny_model: Path
+) -> None:
+    own = start(runtime, {**environment, "XDG_RUNTIME_DIR": str(runtime)})
+    moved = own.socket.rename(runtime / "bedside.sock")
+    with connect(None, None) as found:
+        assert found.where == str(moved)
+    with connect(None, str(tiny_model)) as found:
+        assert found.where != str(moved)
+        assert found.model() == "tiny.gguf"
+    moved.rename(own.socket)
+    with connect(own.url, None) as found:
+        assert text(found)
+    stop(own)
+
+
+def test_no_server_at_a_url_is_said(runtime: Path) -> None:
+    with connect("http://127.0.0.1:9", None) as found, pytest.raises(ServerError, match="no server answers at http"):
+        found.model()
+
+
+def test_a_server_that_dies_is_said(runtime: Path, environment: dict[str, str]) -> None:
+    served = start(runtime, environment)
+    with Connection("http://x", served.socket) as connection:
+        chunks = connection.chat({**QUESTION, "max_tokens": 1800, "logit_bias": {"2": -100}})
+        next(chunks)
+        served.process.kill()
+        with pytest.raises(ServerError, match="ended in the middle of an answer; ask again"):
+            list(chunks)
+    served.process.wait(30)
+    assert served.process.stderr is not None
+    served.process.stderr.close()
