@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,11 +40,7 @@ def ask(  # noqa: PLR0917  (Typer makes an option of each)
     ] = None,
 ) -> None:
     """Answer a question from the library, with numbered sources."""
-    question = plain(text).strip()
-    if not question:
-        raise typer.BadParameter("the question is empty; write it in quotes", param_hint="TEXT")
-    if "\ufffd" in question and "\ufffd" not in text:
-        raise typer.BadParameter("the question is not UTF-8 text; check the terminal's encoding", param_hint="TEXT")
+    question = _checked(text)
     if note is not None and not note:
         raise NoteError("--note has no file name; give a path or - for standard input")
     from assistant.ask.asking import Question, ask_server
@@ -51,11 +48,17 @@ def ask(  # noqa: PLR0917  (Typer makes an option of each)
     from assistant.ask.terminal import Screen
 
     patient_note = None if note is None else read_note(note)
-    screen = Screen()
-    try:
+    with closing(Screen()) as screen:
         _show(screen, ask_server(Question(question, knowledge, patient_note, model, url), screen.phase), as_json)
-    finally:
-        screen.close()
+
+
+def _checked(text: str) -> str:
+    question = plain(text).strip()
+    if not question:
+        raise typer.BadParameter("the question is empty; write it in quotes", param_hint="TEXT")
+    if "\ufffd" in question and "\ufffd" not in text:
+        raise typer.BadParameter("the question is not UTF-8 text; check the terminal's encoding", param_hint="TEXT")
+    return question
 
 
 def _show(screen: "Screen", events: "Iterator[Piece | Answer]", as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,21 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     cache_mib: Annotated[int, typer.Option(min=0, help="Memory for prompts that made room for others, in MiB.")] = 256,
 ) -> None:
     """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
+    _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), (parallel, context, cache_mib * 2**20))
+
+
+@dataclass(frozen=True)
+class _Doors:
+    """Where to listen, and for how long."""
+
+    host: str
+    port: int | None
+    socket: Path | None
+    key_file: Path | None
+    idle_exit_s: float | None
+
+
+def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int]) -> None:
     from assistant.ask.model_choice import choose_model
     from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, LoadedModel
@@ -39,19 +55,20 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     from assistant.server.door import LOCAL_HOSTS, DoorRules
     from assistant.server.listening import run_server, tcp_socket, unix_socket
 
-    key = None if key_file is None else _read_key(key_file)
-    if port is not None and host not in LOCAL_HOSTS and key is None:
-        raise ServeError(f"{host} can be reached from other machines; give --key-file, or leave --host out")
+    key = None if doors.key_file is None else _read_key(doors.key_file)
+    if doors.port is not None and doors.host not in LOCAL_HOSTS and key is None:
+        raise ServeError(f"{doors.host} can be reached from other machines; give --key-file, or leave --host out")
     chosen = choose_model(model)
-    settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_mib * 2**20)
-    rules = DoorRules(key, (*LOCAL_HOSTS, host))
+    parallel, context, cache_bytes = sizes
+    settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_bytes)
+    rules = DoorRules(key, (*LOCAL_HOSTS, doors.host))
     app = create_app(chosen.name, chosen.notice, lambda: LoadedModel.open(chosen.path, settings), rules)
-    path = socket_path or user_socket()
-    tcp = [] if port is None else [tcp_socket(host, port)]
+    path = doors.socket or user_socket()
+    tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)
     _announce(chosen.name, path, tcp, key)
     try:
-        run_server(app, [unix, *tcp], idle_exit)
+        run_server(app, [unix, *tcp], doors.idle_exit_s)
     finally:
         path.unlink(missing_ok=True)
 
