@@ -5,6 +5,7 @@ BedsideError
 ├── PromptTooLongError     question and note leave no room for an answer in the model's context
 ├── QueueFullError         as many requests wait as may
 ├── EngineClosedError      the engine is shutting down
+├── MemoryBudgetError      a model does not fit into what is free
 ├── ServerError            no server answers, or it refuses
 ├── ServeError             a server cannot listen where it shall
 ├── MissingExtraError      a command needs packages that this installation left out
@@ -29,6 +30,10 @@ class QueueFullError(BedsideError):
 
 class EngineClosedError(BedsideError):
     """The engine is shutting down."""
+
+
+class MemoryBudgetError(BedsideError):
+    """A model does not fit into what is free."""
 
 
 class ServerError(BedsideError):

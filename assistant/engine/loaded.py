@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from assistant.engine.budget import check_memory
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.rows import measure_rows
 from assistant.engine.scheduler import Scheduler
 from assistant.engine.states import StateCache
+from models.gguf_header import read_header
 from models.runtime.chat import ChatTemplate
 from models.runtime.context import Context
 from models.runtime.library import default_threads
@@ -49,13 +51,23 @@ class LoadedModel:
 
     @classmethod
     def open(cls, path: Path, settings: EngineSettings) -> "LoadedModel":
-        """Load a GGUF file. Raises ModelFileError, TemplateError or RuntimeFailure; nothing stays open then."""
+        """Load a GGUF file.
+
+        Nothing stays open where it raises ModelFileError, MemoryBudgetError, TemplateError or RuntimeFailure.
+        """
         started, neighbours = time.monotonic(), NeighbourMeter()
+        n_ctx = min(settings.context_tokens, read_header(path).n_ctx_train * settings.sequences)
+        check_memory(
+            path,
+            n_ctx,
+            n_ubatch=MICRO_BATCH_TOKENS,
+            n_seq_max=settings.sequences + 1,
+            kept_bytes=settings.cache_bytes,
+        )
         model = Model.load(path)
         try:
             template = ChatTemplate.from_model(model)
             threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
-            n_ctx = min(settings.context_tokens, model.n_ctx_train * settings.sequences)
             batch = min(settings.batch_tokens, n_ctx)
             context = Context(model, n_ctx, settings.sequences + 1, batch, n_ubatch=MICRO_BATCH_TOKENS, threads=threads)
             loaded = cls(model, template, context, settings)

@@ -1,0 +1,88 @@
+"""What a model will take, worked out from its header before anything is loaded, against what is free."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from assistant.errors import MemoryBudgetError
+from models.gguf_header import read_header
+from models.gguf_layout import GgufHeader
+from models.memory import MemoryEstimate, estimate_memory
+
+_SMALLEST_CONTEXT = 256
+_GIB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes by what they are for."""
+
+    estimate: MemoryEstimate
+    kept_bytes: int
+    """Prompts that made room for others."""
+
+    @property
+    def total_bytes(self) -> int:
+        """All of it."""
+        return self.estimate.total_bytes + self.kept_bytes
+
+
+def memory_need(header: GgufHeader, n_ctx: int, *, n_ubatch: int, n_seq_max: int, kept_bytes: int) -> MemoryNeed:
+    """What a context of `n_ctx` tokens in `n_seq_max` sequences takes, beyond the program itself."""
+    return MemoryNeed(estimate_memory(header, n_ctx, n_ubatch=n_ubatch, n_seq_max=n_seq_max), kept_bytes)
+
+
+def check_memory(
+    path: Path, n_ctx: int, *, n_ubatch: int, n_seq_max: int, kept_bytes: int, root: Path = Path("/")
+) -> None:
+    """Raise MemoryBudgetError, with the numbers and the largest context that fits, where the model does not."""
+    header, free_bytes = read_header(path), free_memory_bytes(root)
+
+    def need(tokens: int) -> MemoryNeed:
+        return memory_need(header, tokens, n_ubatch=n_ubatch, n_seq_max=n_seq_max, kept_bytes=kept_bytes)
+
+    wanted = need(n_ctx)
+    if wanted.total_bytes <= free_bytes:
+        return
+    sizes = wanted.estimate
+    numbers = (
+        f"{path.name} with a context of {n_ctx} tokens takes {wanted.total_bytes / _GIB:.2f} GiB"
+        f" (weights {sizes.weights_bytes / _GIB:.2f}, cache {sizes.kv_bytes / _GIB:.2f},"
+        f" computing {sizes.compute_bytes / _GIB:.2f}, kept prompts {kept_bytes / _GIB:.2f})"
+        f" and {free_bytes / _GIB:.2f} GiB are free"
+    )
+    fitting = [
+        tokens
+        for tokens in range(_SMALLEST_CONTEXT, n_ctx, _SMALLEST_CONTEXT)
+        if need(tokens).total_bytes <= free_bytes
+    ]
+    remedy = f"use --context {fitting[-1]} or less" if fitting else "use a smaller model, or end other programs"
+    raise MemoryBudgetError(f"{numbers}; {remedy}")
+
+
+def free_memory_bytes(root: Path = Path("/")) -> int:
+    """What the machine has available, or what its control group still allows this process, whichever is less."""
+    free = int(psutil.virtual_memory().available)
+    limits = [limit - used for limit, used in _group_limits(root)]
+    return max(0, min([free, *limits]))
+
+
+def _group_limits(root: Path) -> list[tuple[int, int]]:
+    """(memory.max, memory.current) of this process's control group and of those above it, version 2."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
+    except OSError:
+        return []
+    found = []
+    for group in (line.removeprefix("0::/") for line in lines if line.startswith("0::/")):
+        folder = root / "sys/fs/cgroup" / group
+        for each in (folder, *folder.parents):
+            if each == root / "sys/fs":
+                break
+            try:
+                limit = (each / "memory.max").read_text("utf-8").strip()
+                found.append((int(limit), int((each / "memory.current").read_text("utf-8"))))
+            except (OSError, ValueError):
+                continue  # "max" where there is no limit
+    return found
