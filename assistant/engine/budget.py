@@ -24,8 +24,13 @@ class MemoryNeed:
 
     @property
     def total_bytes(self) -> int:
-        """All of it."""
+        """What must be free: all but the pages of the file that were copied, which the system takes back when it needs them."""
         return self.estimate.total_bytes + self.kept_bytes
+
+    @property
+    def peak_bytes(self) -> int:
+        """What is resident where nothing else wants memory: those pages as well."""
+        return self.estimate.load_peak_bytes + self.kept_bytes
 
 
 def memory_need(header: GgufHeader, n_ctx: int, *, n_ubatch: int, n_seq_max: int, kept_bytes: int) -> MemoryNeed:
