@@ -4,14 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
 from assistant.engine.loaded import LoadedModel
 from assistant.server.chat import chat_router
 from assistant.server.completions import completions_router
 from assistant.server.door import Door, DoorRules
-from assistant.server.errors import add_handlers
+from assistant.server.errors import REFUSALS, add_handlers
 from assistant.server.knowledge import knowledge_router
 from assistant.server.metrics import Metrics
 from assistant.server.service import Service
@@ -40,7 +43,8 @@ def create_app(name: str, notice: str | None, load: Callable[[], LoadedModel], r
                 await asyncio.to_thread(service.loaded.close)
 
     # The pages of documentation would fetch their scripts from elsewhere.
-    app = FastAPI(title="Bedside", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Bedside", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
+    app.openapi = partial(_document, app)  # type: ignore[method-assign]  # as FastAPI has it done
     add_handlers(app)
     for router in (chat_router, completions_router, tokens_router, knowledge_router, status_router):
         app.include_router(router(service))
@@ -49,6 +53,16 @@ def create_app(name: str, notice: str | None, load: Callable[[], LoadedModel], r
     app.state.failure = None
     app.state.on_failure = lambda: None
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's own document without the 422 that it believes to answer: here that is a 400."""
+    if app.openapi_schema is None:
+        app.openapi_schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        for path in app.openapi_schema["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+    return app.openapi_schema
 
 
 async def _load(app: FastAPI, service: Service, load: Callable[[], LoadedModel]) -> None:

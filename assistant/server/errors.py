@@ -1,11 +1,12 @@
 """Refusals in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`, never with a text that was sent."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from assistant.errors import EngineClosedError, LibraryError, PromptTooLongError, QueueFullError
@@ -13,6 +14,39 @@ from models.errors import BedsideError, RuntimeFailure, TemplateError
 from models.runtime.errors import ContextFull, SamplingError, SchemaError
 
 RETRY_AFTER_S = 2
+
+
+class ErrorDetail(BaseModel):
+    """Why a request is refused."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: str | None
+    code: str
+
+
+class ErrorBody(BaseModel):
+    """A refusal."""
+
+    error: ErrorDetail
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": why}
+    for status, why in (
+        (400, "The request is wrong: `param` names the field"),
+        (401, "The key is missing or wrong"),
+        (403, "A page of another origin asks"),
+        (404, "There is no such model, library or path"),
+        (405, "The path has no such method"),
+        (411, "The body has no Content-Length"),
+        (413, "The body is too large"),
+        (415, "The body is not application/json"),
+        (429, "Too many requests wait"),
+        (503, "The model is not loaded, or the server is shutting down"),
+    )
+}
+"""What every path may answer."""
 _NOT_FIELDS = ("body", "str", "int", "TextPart")
 
 
