@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assistant.client.connection import Connection
-from assistant.client.sockets import answers, runtime_folder
+from assistant.client.sockets import answers, private_folder
 from assistant.errors import ServerError
 from models.builtin import REFERENCE_ID
 from models.resolve import resolve_gguf
@@ -31,8 +31,7 @@ def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
     name = model or REFERENCE_ID
     path = resolve_gguf(name).resolve()
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-    folder = runtime_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = private_folder()
     socket = folder / f"bedside-{digest}.sock"
     with _locked(socket.with_suffix(".lock")):
         if not answers(socket):

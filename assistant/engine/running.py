@@ -1,5 +1,6 @@
 """A request that has a sequence: what it decodes next, and what it makes of the rows it gets."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ class Running:
     sampler: Sampler
     lookup: PromptLookup | None
     started_at: float = field(default_factory=time.monotonic)
+    read_at: float = field(default_factory=time.monotonic)
+    """When the last piece of its prompt was read."""
     acceptance: Acceptance = field(default_factory=Acceptance)
     proposed: list[int] = field(default_factory=list)
     """What lookup proposes to come after `waiting`, of which a step computes a part or nothing."""
@@ -163,10 +166,11 @@ def equal_run(left: Sequence[int], right: Sequence[int]) -> int:
 
 def token_logprob(logits: NDArray[np.float32], token: int, count: int) -> TokenLogprob:
     """The token's natural log probability, and the `count` likeliest tokens with theirs, likeliest first."""
-    values = logits.astype(np.float64)
-    peak = values.max()
-    values -= peak + np.log(np.exp(values - peak).sum())
-    count = min(count, len(values))
-    top = np.argpartition(-values, count - 1)[:count] if count else np.empty(0, dtype=np.int64)
-    ranked = sorted(top.tolist(), key=lambda index: (-values[index], index))
-    return TokenLogprob(token, float(values[token]), tuple((index, float(values[index])) for index in ranked))
+    peak = float(logits.max())
+    whole = peak + math.log(float(np.exp(logits - np.float32(peak)).sum(dtype=np.float64)))
+    count = min(count, len(logits))
+    top = np.argpartition(logits, -count)[-count:] if count else np.empty(0, dtype=np.int64)
+    ranked = sorted(top.tolist(), key=lambda index: (-logits[index], index))
+    return TokenLogprob(
+        token, float(logits[token]) - whole, tuple((each, float(logits[each]) - whole) for each in ranked)
+    )

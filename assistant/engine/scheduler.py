@@ -21,12 +21,14 @@ from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullErr
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
 from models.runtime.context import Context
-from models.runtime.errors import DecodeAborted
+from models.runtime.errors import DecodeAborted, SamplingError
 
 STEP_LIMIT_S = 0.25
 """A step that others wait for takes no longer, so that text flows and a cancellation is met soon."""
 ALONE_LIMIT_S = 1.0
 """A step that only one prompt is in, and that can be aborted."""
+LONGEST_TURN_S = 1.0
+"""So long shorter prompts may go before a longer one."""
 SHARED_TOKENS = 64
 """A prompt waits for another to be read where they have so many more tokens in common."""
 SCORED_ROWS = 64
@@ -57,11 +59,12 @@ class Scheduler:
         self._queue: deque[Ticket] = deque()
         self._running: list[Running] = []
         self._changed = threading.Condition()
-        self._abortable = False
-        """Whether the decode that runs now is of one request: aborting it costs nobody else."""
+        self._alone: Ticket | None = None
+        """The only request of the decode that runs now: aborting it costs nobody else."""
         self._pace = Pace(context.threads)
         self._slowness = 1.0
         """What steps take against what was measured at the start."""
+        self._failure: EngineClosedError | None = None
         self._steps = self._aborted_steps = 0
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="bedside-engine", daemon=True)
@@ -71,6 +74,13 @@ class Scheduler:
     def room(self) -> int:
         """Tokens of prompt and answer that one request may have; the model may have been trained on fewer."""
         return min(self._context.n_ctx - SMALL_ROWS, self._context.model.n_ctx_train)
+
+    def check_alive(self) -> None:
+        """Raise EngineClosedError where it takes no request any more, with the reason."""
+        if self._failure is not None:
+            raise self._failure
+        if self._closing:
+            raise EngineClosedError("the engine is shutting down; try again in a moment")
 
     def stats(self) -> EngineStats:
         """What it does now, and has done so far; from any thread."""
@@ -84,17 +94,19 @@ class Scheduler:
 
     def submit(self, ticket: Ticket) -> None:
         """Queue a request. Raises PromptTooLongError where it can never fit, QueueFullError, EngineClosedError, and
-        RuntimeFailure for a token that the model does not have."""
+        SamplingError for a token that the model does not have."""
         request = ticket.request
-        self._context.model.check_tokens([*request.prompt, *(token for token, _ in request.options.logit_bias)])
+        try:
+            self._context.model.check_tokens([*request.prompt, *(token for token, _ in request.options.logit_bias)])
+        except RuntimeFailure as error:
+            raise SamplingError(str(error)) from error
         if len(request.prompt) >= self.room:
             raise PromptTooLongError(
                 f"the prompt has {len(request.prompt)} tokens and the context holds {self.room - 1} beside an answer;"
                 " shorten it"
             )
         with self._changed:
-            if self._closing:
-                raise EngineClosedError("the engine is shutting down; try again in a moment")
+            self.check_alive()
             if len(self._queue) >= self._queue_limit:
                 raise QueueFullError(f"{len(self._queue)} requests wait already; try again in a moment")
             ticket.listener(Queued(len(self._queue)))
@@ -102,10 +114,10 @@ class Scheduler:
             self._changed.notify()
 
     def cancel(self, ticket: Ticket) -> None:
-        """End a request: in the queue, between two steps, or inside a step of one request. Work of others may be done again."""
+        """End a request: in the queue, between two steps, or inside a step that is all its own."""
         with self._changed:
             ticket.cancelled = True
-            if self._abortable:
+            if self._alone is ticket:
                 self._context.abort()
             self._changed.notify()
 
@@ -127,9 +139,9 @@ class Scheduler:
                 self._admit()
                 if self._running:
                     self._step()
-        except Exception as caught:  # a fault of our own must not leave anyone waiting for ever
+        except BaseException as caught:  # a fault of our own must not leave anyone waiting for ever
             # Its text may hold a patient's words, so only its kind is told.
-            error = EngineClosedError(f"the engine has failed ({type(caught).__name__}); restart it")
+            error = self._failure = EngineClosedError(f"the engine has failed ({type(caught).__name__}); restart it")
         with self._changed:
             self._closing = True
             waiting = [*self._queue]
@@ -184,13 +196,14 @@ class Scheduler:
 
     def _beginning_is_being_read(self, ticket: Ticket) -> bool:
         prompt = ticket.request.prompt
-        readers = [running.ticket.request.prompt for running in self._running if running.reading]
-        soon = max((equal_run(prompt, other) for other in readers), default=0)
-        return soon > self._slots.cached(prompt) + SHARED_TOKENS
+        readers = [running.ticket.request for running in self._running if running.reading]
+        soon = max((equal_run(prompt, other.prompt) for other in readers if not other.scores_prompt), default=0)
+        return soon > SHARED_TOKENS and soon > self._slots.cached(prompt) + SHARED_TOKENS
 
     def _cells_wanted(self, ticket: Ticket) -> int:
         request = ticket.request
-        return len(request.prompt) - self._slots.shared_with_busy(request.prompt) + request.max_tokens
+        shared = 0 if request.scores_prompt else self._slots.shared_with_busy(request.prompt)
+        return len(request.prompt) - shared + request.max_tokens
 
     def _cells_left(self) -> int:
         """Cells that neither hold nor will hold a running request's tokens."""
@@ -201,7 +214,15 @@ class Scheduler:
 
     def _start(self, ticket: Ticket) -> None:
         request = ticket.request
-        slot = self._slots.take_empty() if request.scores_prompt else self._slots.take(request.prompt)
+        try:
+            slot = self._slots.take_empty() if request.scores_prompt else self._slots.take(request.prompt)
+        except BaseException as error:
+            ticket.listener(
+                Failed(RuntimeFailure(f"the request could not be begun ({type(error).__name__}); send it again"))
+            )
+            if not isinstance(error, RuntimeFailure):
+                raise
+            return
         running = Running.start(ticket, slot)
         self._running.append(running)
         ticket.listener(running.progress())
@@ -211,13 +232,13 @@ class Scheduler:
         writers = [running for running in self._running if not running.reading]
         readers = [running for running in self._running if running.reading]
         if not writers:
-            readers = [min(readers, key=lambda running: len(running.waiting))]
+            readers = [_next_reader(readers)]
         plan = plan_rows(
             self._costs,
             len(writers),
             sum(len(running.waiting) for running in readers),
             [running.gains() for running in writers],
-            limit_s=(STEP_LIMIT_S if writers else ALONE_LIMIT_S) / self._slowness,
+            limit_s=(ALONE_LIMIT_S if len(self._running) + len(self._queue) == 1 else STEP_LIMIT_S) / self._slowness,
             most=self._context.n_batch,
         )
         parts = [
@@ -232,8 +253,7 @@ class Scheduler:
         try:
             rows = self._decode(parts, padding)
         except RuntimeFailure as error:
-            for running, _ in parts:
-                self._slots.settle(running.slot)
+            self._settle(parts)
             if isinstance(error, DecodeAborted):
                 self._aborted_steps += 1
                 return
@@ -246,6 +266,13 @@ class Scheduler:
         for (running, tokens), row in zip(parts, rows, strict=True):
             self._take(running, tokens, row)
 
+    def _settle(self, parts: Sequence[_Part]) -> None:
+        """Keep what a decode that failed had finished; with several requests in it, that is told of none."""
+        for running, tokens in parts:
+            keeps = len(parts) == 1 and running.reading and not running.scoring
+            finished = self._slots.settle(running.slot, tokens if keeps else ())
+            del running.waiting[:finished]
+
     def _decode(self, parts: Sequence[_Part], padding: int) -> list[list[int]]:
         """One decode; for each part the rows that have logits."""
         self._batch.clear()
@@ -256,14 +283,14 @@ class Scheduler:
         with self._changed:
             if self._closing or any(running.ticket.cancelled for running, _ in parts):
                 raise DecodeAborted("a request was cancelled before its step")
-            self._abortable = len(parts) == 1
+            self._alone = parts[0][0].ticket if len(parts) == 1 else None
         started = time.perf_counter()
         try:
             self._context.decode(self._batch)
             self._observe(len(self._batch), time.perf_counter() - started)
         finally:
             with self._changed:
-                self._abortable = False
+                self._alone = None
                 self._context.reset_abort()
             if padding:
                 self._context.seq_rm(spare)
@@ -313,6 +340,7 @@ class Scheduler:
         if running.scoring:
             running.score(self._context, rows)
         del running.waiting[: len(tokens)]
+        running.read_at = time.monotonic()
         running.ticket.listener(running.progress())
         if running.waiting:
             return ()
@@ -333,6 +361,14 @@ class Scheduler:
         running.sampler.close()
         self._slots.release(running.slot)
         running.ticket.listener(event)
+
+
+def _next_reader(readers: Sequence[Running]) -> Running:
+    """The one that is done soonest, unless another has waited too long for its turn."""
+    waited = min(readers, key=lambda running: running.read_at)
+    if time.monotonic() - waited.read_at > LONGEST_TURN_S:
+        return waited
+    return min(readers, key=lambda running: len(running.waiting))
 
 
 def _shared_out(readers: Sequence[Running], rows: int) -> list[_Part]:

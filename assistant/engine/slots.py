@@ -7,9 +7,10 @@ that it got when its token was decoded, so that the cells in use can be counted 
 import itertools
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from assistant.engine.states import SHORTEST_TOKENS, StateCache, common_prefix
+from assistant.engine.states import SHORTEST_TOKENS, SavedState, StateCache, common_prefix
 from models.errors import RuntimeFailure
 from models.runtime.context import Context
 
@@ -46,30 +47,40 @@ class Slots:
 
     def cached(self, prompt: Sequence[int]) -> int:
         """First tokens of `prompt` that need not be computed; at most all but one, whose logits are needed."""
-        held = max(common_prefix(slot.tokens, prompt) for slot in self._slots)
-        return min(max(held, self._states.longest(prompt)[1]), len(prompt) - 1)
+        return self._source(prompt).length
 
     def shared_with_busy(self, prompt: Sequence[int]) -> int:
-        """First tokens of `prompt` in cells that requests hold now."""
-        busy = (common_prefix(slot.tokens, prompt) for slot in self._slots if slot.busy)
-        return min(max(busy, default=0), len(prompt) - 1)
+        """Cells that `take` would share with requests that hold them now."""
+        source = self._source(prompt)
+        held = {cell for slot in self._slots if slot.busy for cell in slot.cells}
+        return 0 if source.state else len(held.intersection(source.slot.cells[: source.length]))
 
     def take(self, prompt: Sequence[int]) -> Slot:
         """A sequence for `prompt` with as much of it as any holds, or as was saved. One must be free."""
-        best = max(self._slots, key=lambda slot: common_prefix(slot.tokens, prompt))
-        length = min(common_prefix(best.tokens, prompt), len(prompt) - 1)
-        entry, saved = self._states.longest(prompt)
-        if min(saved, len(prompt) - 1) > length + SHORTEST_TOKENS:
-            data, length = self._states.get(entry), min(saved, len(prompt) - 1)
+        source = self._source(prompt)
+        if source.state is not None:
+            self._states.use(source.state)
             slot = self._to_overwrite()
-            self._restore(slot, entry, data)
+            self._restore(slot, source.state)
         else:
-            slot = self._to_continue(best, length)
-            if slot is not best:
-                self._share(best, slot, length)
-        self.cut(slot, min(length, len(slot.tokens)))
+            slot = self._to_continue(source.slot, source.length)
+            if slot is not source.slot:
+                self._share(source.slot, slot, source.length)
+            elif source.length < _KEPT_SHARE * len(slot.tokens):
+                self._save(slot)
+        self.cut(slot, min(source.length, len(slot.tokens)))
         slot.busy = True
         return slot
+
+    def _source(self, prompt: Sequence[int]) -> "_Source":
+        """Where the beginning of `prompt` comes from; at most all but one of its tokens, whose logits are needed."""
+        best = max(self._slots, key=lambda slot: common_prefix(slot.tokens, prompt))
+        held = min(common_prefix(best.tokens, prompt), len(prompt) - 1)
+        state, saved = self._states.longest(prompt)
+        saved = min(saved, len(prompt) - 1)
+        if saved > held + SHORTEST_TOKENS:
+            return _Source(best, saved, state)
+        return _Source(best, held, None)
 
     def take_empty(self) -> Slot:
         """A sequence that holds nothing. One must be free."""
@@ -87,9 +98,15 @@ class Slots:
         self._context.seq_rm(slot.seq, length)
         del slot.tokens[length:], slot.cells[length:]
 
-    def settle(self, slot: Slot) -> None:
-        """After a decode that did not come to its end: the sequence keeps what was finished before."""
+    def settle(self, slot: Slot, tokens: Sequence[int] = ()) -> int:
+        """After a decode that did not come to its end: keep what was there, and the first of `tokens` that were finished.
+
+        Returns how many of those.
+        """
+        finished = min(max(self._context.seq_pos_max(slot.seq) + 1 - len(slot.tokens), 0), len(tokens))
+        self.grow(slot, tokens[:finished])
         self.cut(slot, min(self._context.seq_pos_max(slot.seq) + 1, len(slot.tokens)))
+        return finished
 
     def release(self, slot: Slot) -> None:
         """The request has ended; what its sequence holds stays for the next one with the same beginning."""
@@ -120,19 +137,32 @@ class Slots:
         return slot
 
     def _give_up(self, slot: Slot) -> None:
-        if slot.tokens and self._states.wants(slot.tokens, self._context.state_bytes(slot.seq)):
-            self._states.put(slot.tokens, self._context.save_state(slot.seq))
+        self._save(slot)
         self.cut(slot, 0)
+
+    def _save(self, slot: Slot) -> None:
+        """Keep what the sequence holds in memory, where that pays and can be done."""
+        if not slot.tokens or not self._states.wants(slot.tokens, self._context.state_bytes(slot.seq)):
+            return
+        with suppress(RuntimeFailure, MemoryError):
+            self._states.put(slot.tokens, self._context.save_state(slot.seq))
 
     def _share(self, source: Slot, target: Slot, length: int) -> None:
         if length:
             self._context.seq_cp(source.seq, target.seq, 0, length)
             target.tokens, target.cells = source.tokens[:length], source.cells[:length]
 
-    def _restore(self, slot: Slot, entry: tuple[int, ...], data: bytes) -> None:
-        self.make_room(len(entry))
-        try:
-            self._context.load_state(slot.seq, data)
-        except RuntimeFailure:
-            return  # no room in one piece: the prompt is read instead
-        self.grow(slot, entry)
+    def _restore(self, slot: Slot, state: SavedState) -> None:
+        self.make_room(len(state.tokens))
+        with suppress(RuntimeFailure):  # no room in one piece: the prompt is read instead
+            self._context.load_state(slot.seq, state.data)
+            self.grow(slot, state.tokens.tolist())
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The sequence that holds most of a prompt's beginning; `state` where a saved one holds more."""
+
+    slot: Slot
+    length: int
+    state: SavedState | None

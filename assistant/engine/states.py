@@ -1,9 +1,10 @@
 """What sequences held before they were given to another request, in main memory up to a limit of bytes."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 SHORTEST_TOKENS = 32
 """Fewer are computed again as fast."""
@@ -11,10 +12,15 @@ SHORTEST_TOKENS = 32
 
 def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
     """How many first tokens are the same."""
-    length = min(len(left), len(right))
-    a, b = np.asarray(left[:length], dtype=np.int64), np.asarray(right[:length], dtype=np.int64)
-    different = np.flatnonzero(a != b)
-    return int(different[0]) if len(different) else length
+    return _common(_key(left), _key(right))
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """A sequence's tokens (tokens,) int32, and its cache as `Context.save_state` gives it."""
+
+    tokens: NDArray[np.int32]
+    data: bytes
 
 
 class StateCache:
@@ -22,33 +28,47 @@ class StateCache:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._states: OrderedDict[tuple[int, ...], bytes] = OrderedDict()
+        self._states: list[SavedState] = []
         self.bytes_used = 0
 
     def wants(self, tokens: Sequence[int], size_bytes: int) -> bool:
         """Whether it pays to save them: long enough, within the limit, and not the beginning of what is kept already."""
         if len(tokens) < SHORTEST_TOKENS or size_bytes > self._limit_bytes:
             return False
-        return all(common_prefix(kept, tokens) < len(tokens) for kept in self._states)
+        key = _key(tokens)
+        return all(_common(kept.tokens, key) < len(key) for kept in self._states)
 
     def put(self, tokens: Sequence[int], data: bytes) -> None:
         """Keep a state; entries that are its beginnings go, and the oldest until all fit."""
-        for kept in [kept for kept in self._states if common_prefix(kept, tokens) == len(kept)]:
-            self._drop(kept)
-        self._states[tuple(tokens)] = data
-        self.bytes_used += len(data)
+        key = _key(tokens)
+        self._states = [kept for kept in self._states if _common(kept.tokens, key) < len(kept.tokens)]
+        self._states.append(SavedState(key, data))
+        self.bytes_used = sum(len(kept.data) for kept in self._states)
         while self.bytes_used > self._limit_bytes:
-            self._drop(next(iter(self._states)))
+            self.bytes_used -= len(self._states.pop(0).data)
 
-    def longest(self, prompt: Sequence[int]) -> tuple[tuple[int, ...], int]:
-        """The entry that shares most first tokens with `prompt`, and how many; ((), 0) where none shares any."""
-        found = max(((common_prefix(kept, prompt), kept) for kept in self._states), default=(0, ()))
-        return (found[1], found[0]) if found[0] else ((), 0)
+    def longest(self, prompt: Sequence[int]) -> tuple[SavedState | None, int]:
+        """The entry that shares most first tokens with `prompt`, and how many; None and 0 where none shares any."""
+        key = _key(prompt)
+        best, length = None, 0
+        for kept in self._states:
+            if (common := _common(kept.tokens, key)) > length:
+                best, length = kept, common
+        return best, length
 
-    def get(self, tokens: tuple[int, ...]) -> bytes:
-        """The state of an entry that `longest` named; it counts as used now."""
-        self._states.move_to_end(tokens)
-        return self._states[tokens]
+    def use(self, state: SavedState) -> None:
+        """It counts as used now."""
+        self._states = [kept for kept in self._states if kept is not state] + [state]
 
-    def _drop(self, tokens: tuple[int, ...]) -> None:
-        self.bytes_used -= len(self._states.pop(tokens))
+
+def _key(tokens: Sequence[int]) -> NDArray[np.int32]:
+    return np.asarray(tokens, dtype=np.int32)
+
+
+def _common(left: NDArray[np.int32], right: NDArray[np.int32]) -> int:
+    length = min(len(left), len(right))
+    if not length or left[0] != right[0]:
+        return 0
+    different = left[:length] != right[:length]
+    place = int(different.argmax())
+    return place if different[place] else length

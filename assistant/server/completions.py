@@ -8,7 +8,7 @@ from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from assistant.engine.request import Finished, Piece, PromptScores, Request, TokenLogprob
+from assistant.engine.request import Finished, Piece, PromptScores, Queued, Request, TokenLogprob
 from assistant.server.errors import ApiError
 from assistant.server.follow import Followed, follow
 from assistant.server.service import Service, finish_reason, new_id, now, usage
@@ -90,12 +90,12 @@ class _Reply:
 
     async def frames(self) -> AsyncIterator[bytes]:
         """The response in chunks; with `echo` the prompt comes first."""
-        ended: list[Finished] = []
+        ended: dict[int, Finished] = {}
         echoed: set[int] = set()
         offsets = [len(self._echo(place)) for place in range(len(self._requests))]
         async for place, event in follow(self._service, self._requests):
-            if isinstance(event, Idle):
-                yield KEEP_ALIVE
+            if isinstance(event, Idle | Queued):
+                yield KEEP_ALIVE  # the first at once: only who is written to is noticed when he leaves
             elif isinstance(event, PromptScores):
                 echoed.add(place)
                 yield self._chunk(place, self._echo(place), None, self._told_prompt(place, event.logprobs))
@@ -106,10 +106,10 @@ class _Reply:
                 offsets[place] += len(event.text)
                 yield self._chunk(place, text, None, told)
             elif isinstance(event, Finished):
-                ended.append(event)
-                yield self._chunk(place, "", finish_reason(event), None)
+                ended[place] = event
+                yield self._chunk(place, "" if place in echoed else self._echo(place), finish_reason(event), None)
         if self._body.stream_options is not None and self._body.stream_options.include_usage:
-            yield frame({**self._head, "choices": [], "usage": self._usage(ended)})
+            yield frame({**self._head, "choices": [], "usage": self._usage([ended[place] for place in sorted(ended)])})
 
     def _usage(self, ended: Sequence[Finished]) -> dict[str, object]:
         block = usage(ended, self._service.ready().load_s)

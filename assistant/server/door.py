@@ -20,6 +20,7 @@ from assistant.server.service import Activity
 _LOG = logging.getLogger(__name__)
 
 OPEN_PATHS = ("/health", "/ready")
+ALL_ADDRESSES = ("0.0.0.0", "::")
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 MAX_BODY_BYTES = 4 * 2**20
 
@@ -32,6 +33,10 @@ class DoorRules:
     """Asked for in `Authorization: Bearer`; None lets any or no key pass."""
     hosts: tuple[str, ...] = LOCAL_HOSTS
     """Names under which the server may be addressed: a page that rebinds its name to 127.0.0.1 sends its own."""
+
+    def knows(self, name: str) -> bool:
+        """Whether a request may name this host. A server on all addresses has names it cannot know, and asks for a key."""
+        return name in {host.lower() for host in self.hosts} or any(host in ALL_ADDRESSES for host in self.hosts)
 
 
 class Door:
@@ -82,14 +87,15 @@ class Door:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
             raise ApiError(413, f"the body has {length[:20]} bytes; at most {MAX_BODY_BYTES} are taken", "too_large")
-        if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        kind = headers.get("content-type", "").split(";")[0].strip().lower()
+        if scope["method"] == "POST" and kind != "application/json":
             raise ApiError(415, "send the body as Content-Type: application/json", "content_type")
         if not _over_tcp(scope):
             return
-        if _host(headers.get("host", "")) not in self._rules.hosts:
+        if not self._rules.knows(_host(f"//{headers.get('host', '')}")):
             raise ApiError(400, "the Host header names another machine; use the address the server listens on", "host")
         origin = headers.get("origin")
-        if origin is not None and (urlsplit(origin).hostname or "") not in self._rules.hosts:
+        if origin is not None and not self._rules.knows(_host(origin)):
             raise ApiError(403, "pages of other origins may not ask here", "origin")
         if scope["path"] not in OPEN_PATHS:
             self._check_key(headers.get("authorization", ""))
@@ -108,8 +114,8 @@ def _over_tcp(scope: Scope) -> bool:
     return server is not None and server[1] is not None
 
 
-def _host(header: str) -> str:
+def _host(address: str) -> str:
     try:
-        return urlsplit(f"//{header}").hostname or ""
+        return urlsplit(address).hostname or ""
     except ValueError:
         return ""

@@ -75,7 +75,7 @@ _KNOWN: tuple[tuple[type[BedsideError], int, str], ...] = (
     (SamplingError, 400, "invalid_value"),
     (LibraryError, 404, "library_not_found"),
     (TemplateError, 400, "invalid_messages"),
-    (RuntimeFailure, 400, "invalid_value"),
+    (RuntimeFailure, 500, "engine"),
 )
 
 

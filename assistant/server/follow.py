@@ -13,6 +13,7 @@ from assistant.server.watching import Idle, watch
 async def follow(service: Service, requests: Sequence[Request]) -> AsyncIterator[tuple[int, Event | Idle]]:
     """`watch`, with the metrics kept."""
     last: dict[int, float] = {}
+    ended = 0
     try:
         async with aclosing(watch(service.ready().scheduler, requests)) as events:
             async for place, event in events:
@@ -23,9 +24,13 @@ async def follow(service: Service, requests: Sequence[Request]) -> AsyncIterator
                     last[place] = now
                 elif isinstance(event, Finished):
                     service.metrics.ended(event)
+                    ended += 1
                 yield place, event
     except Exception:
         service.metrics.failed()
+        raise
+    except BaseException:  # the client has left
+        service.metrics.left(len(requests) - ended)
         raise
 
 

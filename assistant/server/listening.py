@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -101,11 +102,12 @@ class _Protocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """It ends with the last byte of a request."""
         super().data_received(data)
-        whole = self.cycle is not None and not self.cycle.more_body
-        if whole and self._deadline is not None:
+        state = self.conn.their_state
+        begun = state is h11.SEND_BODY or (state is h11.IDLE and bool(self.conn.trailing_data[0]))
+        if not begun and self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        elif not whole and self._deadline is None:
+        elif begun and self._deadline is None:
             self._deadline = self.loop.call_later(_RECEIVE_S, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:

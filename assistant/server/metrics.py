@@ -58,6 +58,10 @@ class Metrics:
         """A request that could not be carried out."""
         self._ended.labels("failed").inc()
 
+    def left(self, requests: int) -> None:
+        """Requests whose client has left."""
+        self._ended.labels("cancelled").inc(requests)
+
     def text(self) -> bytes:
         """What `GET /metrics` answers."""
         return generate_latest(self.registry)

@@ -17,6 +17,9 @@ from assistant.server.wire import Sampled
 from models.runtime.sampler import SamplingOptions
 from models.runtime.schema import SchemaMatcher
 
+_COLDEST = 1e-4
+"""Logits divided by less overflow; the likeliest token is chosen then, as at 0."""
+_SEEDS = 2**32 - 1
 DEFAULT_ANSWER_TOKENS = 1024
 """Where a client does not say: cells are set aside for so many, so that other requests find room as well."""
 
@@ -51,6 +54,7 @@ class Service:
                 if self.draining
                 else "the model is being loaded; try again"
             )
+        self.loaded.scheduler.check_alive()
         return self.loaded
 
     def check_model(self, name: str | None) -> None:
@@ -134,7 +138,7 @@ def _options(body: Sampled, place: int) -> SamplingOptions:
     except ValueError as error:
         raise ApiError(400, "logit_bias: the keys are token ids", "invalid_value", "logit_bias") from error
     return SamplingOptions(
-        temperature=body.temperature,
+        temperature=body.temperature if body.temperature >= _COLDEST else 0.0,
         top_k=body.top_k,
         top_p=body.top_p,
         min_p=body.min_p,
@@ -142,5 +146,5 @@ def _options(body: Sampled, place: int) -> SamplingOptions:
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
         logit_bias=pairs,
-        seed=None if body.seed is None else min(body.seed + place, 2**32 - 2),
+        seed=None if body.seed is None else (body.seed + place) % _SEEDS,
     )

@@ -1,7 +1,8 @@
 """The engine's events in the server's loop: requests in, events out, and a cancellation where the client has left."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,9 +11,12 @@ from fastapi import Request as HttpRequest
 
 from assistant.engine.request import Event, Failed, Finished, Request, Ticket
 from assistant.engine.scheduler import Scheduler
+from assistant.errors import QueueFullError
 from assistant.server.errors import ApiError
 
 KEEP_ALIVE_S = 10.0
+MAX_AT_ONCE = 8
+"""Requests of one HTTP request that are with the engine at a time."""
 T = TypeVar("T")
 
 
@@ -45,10 +49,10 @@ async def watch(scheduler: Scheduler, requests: Sequence[Request]) -> AsyncGener
     # Not asyncio.wait_for: up to Python 3.11 it may swallow the cancellation that comes with an event.
     ticking = asyncio.create_task(tick())
     tickets: dict[int, Ticket] = {}
+    left = deque(enumerate(requests))
     try:
-        for place, request in enumerate(requests):
-            tickets[place] = submit(place, request)
-        while tickets:
+        while tickets or left:
+            _submit_more(left, tickets, submit)
             place, event = await events.get()
             if isinstance(event, Finished | Failed):
                 del tickets[place]
@@ -59,6 +63,21 @@ async def watch(scheduler: Scheduler, requests: Sequence[Request]) -> AsyncGener
         ticking.cancel()
         for ticket in tickets.values():
             scheduler.cancel(ticket)
+
+
+def _submit_more(
+    left: deque[tuple[int, Request]], tickets: dict[int, Ticket], submit: Callable[[int, Request], Ticket]
+) -> None:
+    """As many at once as may be; one that the queue has no room for waits for another of the same client to end."""
+    while left and len(tickets) < MAX_AT_ONCE:
+        place, request = left[0]
+        try:
+            tickets[place] = submit(place, request)
+        except QueueFullError:
+            if not tickets:
+                raise
+            return
+        left.popleft()
 
 
 async def unless_disconnected(http: HttpRequest, work: Awaitable[T]) -> T:

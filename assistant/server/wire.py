@@ -2,13 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 
 MAX_CHOICES = 8
 MAX_PROMPTS = 64
 MAX_MESSAGES = 1024
 MAX_TEXT_CHARACTERS = 2**20
 MAX_STOPS = 16
+MAX_TOKENS = 2**18
+MAX_BIASES = 300
 MAX_STOP_CHARACTERS = 256
 UNSUPPORTED = ("tools", "functions", "audio", "modalities", "prediction", "web_search_options")
 """Fields that change an answer and are not carried out: refused rather than passed over."""
@@ -25,6 +27,8 @@ def _encodable(text: str) -> str:
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
 Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS), AfterValidator(_encodable)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+TokenIds = Annotated[list[TokenId], FailFast(), Field(min_length=1, max_length=MAX_TOKENS)]
+"""One wrong entry is enough to refuse a list: a report on each of a million would take the server's breath away."""
 
 
 class _Wire(BaseModel):
@@ -54,9 +58,9 @@ class Sampled(_Wire):
     repeat_penalty: Annotated[float, Field(ge=0.01, le=10)] = 1.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    seed: Annotated[int, Field(ge=0, le=2**32 - 2)] | None = None
-    logit_bias: Annotated[dict[str, float], Field(max_length=300)] | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=MAX_STOPS)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    logit_bias: dict[str, float] | None = None
+    stop: Stop | Annotated[list[Stop], FailFast(), Field(max_length=MAX_STOPS)] | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     end_repetition: bool = False
     """Ours: an answer that turns in a circle is ended."""
@@ -70,12 +74,17 @@ class Sampled(_Wire):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unsupported(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            for name in UNSUPPORTED:
-                if data.get(name):
-                    raise ValueError(f"{name} is not supported; leave it out")
-        return data
+    def _prepare(cls, data: Any) -> Any:
+        """Refuse what is not carried out; a field that is null is one that was left out."""
+        if not isinstance(data, dict):
+            return data
+        for name in UNSUPPORTED:
+            if data.get(name):
+                raise ValueError(f"{name} is not supported; leave it out")
+        biases = data.get("logit_bias")
+        if isinstance(biases, dict) and len(biases) > MAX_BIASES:
+            raise ValueError(f"logit_bias names {len(biases)} tokens; give {MAX_BIASES} at most")
+        return {name: value for name, value in data.items() if value is not None}
 
 
 class TextPart(_Wire):
@@ -88,7 +97,7 @@ class TextPart(_Wire):
 class MessageExtras(_Wire):
     """Ours, on a user's message."""
 
-    passages: Annotated[list[Annotated[str, Field(max_length=256)]], Field(max_length=64)] = []
+    passages: Annotated[list[Annotated[str, Field(max_length=256)]], FailFast(), Field(max_length=64)] = []
     """Ids of the passages that this message was given when it was asked."""
 
 
@@ -96,7 +105,7 @@ class Message(_Wire):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1, max_length=64)]
+    content: Text | Annotated[list[TextPart], FailFast(), Field(min_length=1, max_length=64)]
 
     bedside: MessageExtras | None = None
 
@@ -142,14 +151,17 @@ class ResponseFormat(_Wire):
 class ChatExtras(_Wire):
     """Ours, on a conversation."""
 
-    knowledge: Literal["on", "off"] | Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1)] = "off"
+    knowledge: (
+        Literal["on", "off"]
+        | Annotated[list[Annotated[str, Field(max_length=64)]], FailFast(), Field(min_length=1, max_length=16)]
+    ) = "off"
     """Whether to answer from passages, or the libraries to take them from."""
 
 
 class ChatRequest(Sampled):
     """`POST /v1/chat/completions`."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
@@ -179,9 +191,9 @@ class CompletionRequest(Sampled):
 
     prompt: (
         Text
-        | Annotated[list[TokenId], Field(min_length=1)]
-        | Annotated[list[Text], Field(min_length=1, max_length=MAX_PROMPTS)]
-        | Annotated[list[Annotated[list[TokenId], Field(min_length=1)]], Field(min_length=1, max_length=MAX_PROMPTS)]
+        | TokenIds
+        | Annotated[list[Text], FailFast(), Field(min_length=1, max_length=MAX_PROMPTS)]
+        | Annotated[list[TokenIds], FailFast(), Field(min_length=1, max_length=MAX_PROMPTS)]
     )
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
     echo: bool = False
@@ -205,14 +217,16 @@ class SearchRequest(_Wire):
 
     query: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_encodable)]
     k: Annotated[int, Field(ge=1, le=50)] = 4
-    libraries: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=16)] | None = None
+    libraries: (
+        Annotated[list[Annotated[str, Field(max_length=64)]], FailFast(), Field(min_length=1, max_length=16)] | None
+    ) = None
 
 
 class TokenizeRequest(_Wire):
     """`POST /tokenize`: a text, or messages through the chat template."""
 
     prompt: Text | None = None
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
+    messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
     add_special_tokens: bool = True
 
     @model_validator(mode="after")
@@ -225,4 +239,4 @@ class TokenizeRequest(_Wire):
 class DetokenizeRequest(_Wire):
     """`POST /detokenize`."""
 
-    tokens: Annotated[list[TokenId], Field(max_length=2**20)]
+    tokens: Annotated[list[TokenId], FailFast(), Field(max_length=MAX_TOKENS)]

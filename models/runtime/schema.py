@@ -66,6 +66,10 @@ class SchemaCompiler:
         text = json.dumps(schema)
         if len(text.encode()) > MAX_SCHEMA_BYTES:
             raise SchemaError(f"the JSON schema has {len(text.encode())} bytes; at most {MAX_SCHEMA_BYTES} are taken")
+        if '"pattern' in text and _patterns_to_meet(schema) > 1:
+            raise SchemaError(
+                "the JSON schema wants several patterns met at once (allOf), which can take for ever; write one"
+            )
         try:
             grammar = LLMatcher.grammar_from_json_schema(text, overrides=_STYLE)
         except ValueError as error:
@@ -96,6 +100,30 @@ def _token_trie(model: Model) -> LLTokenizer:
         tokens=texts, vocab_ptr=model.vocab, tokenize_fptr=function, eos_token=ends, slices=None
     )
     return trie
+
+
+def _patterns_to_meet(schema: Any) -> int:
+    """The most patterns that one `allOf` or `patternProperties` sets side by side.
+
+    llguidance intersects them, and its limits do not cover that: a schema of 1,257 bytes kept it busy for ever.
+    """
+    if isinstance(schema, list):
+        return max((_patterns_to_meet(each) for each in schema), default=0)
+    if not isinstance(schema, dict):
+        return 0
+    beside = _patterns_in(schema["allOf"]) + ("pattern" in schema) if "allOf" in schema else 0
+    properties = schema.get("patternProperties")
+    if isinstance(properties, dict):
+        beside = max(beside, len(properties))
+    return max(beside, *(_patterns_to_meet(each) for each in schema.values()), 0)
+
+
+def _patterns_in(schema: Any) -> int:
+    if isinstance(schema, list):
+        return sum(map(_patterns_in, schema))
+    if not isinstance(schema, dict):
+        return 0
+    return ("pattern" in schema) + ("format" in schema) + ("$ref" in schema) + sum(map(_patterns_in, schema.values()))
 
 
 def _short(reason: object) -> str:

@@ -92,6 +92,17 @@ def test_what_cannot_be_kept_to_is_refused(compiler: SchemaCompiler, schema: dic
         compiler.compile(schema)
 
 
+def test_patterns_to_be_met_at_once_are_refused_before_they_are_compiled(compiler: SchemaCompiler) -> None:
+    endless = {"allOf": [{"type": "string", "pattern": f"^.*a.{{{count}}}$"} for count in range(15, 40)]}
+    overlapping: dict[str, Any] = {"patternProperties": {f"^.*a.{{{count}}}$": {} for count in range(15, 40)}}
+    for schema in (endless, {"properties": {"x": endless}}, overlapping, {"anyOf": [overlapping]}):
+        with pytest.raises(SchemaError, match="several patterns met at once"):
+            compiler.compile(schema)
+    inherited = {"$defs": {"a": {"type": "object"}, "b": {"properties": {"x": {"type": "string"}}}}}
+    compiler.compile({**inherited, "allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]})
+    compiler.compile({"type": "string", "pattern": "^[a-z]{1,9}$"})
+
+
 def test_a_token_outside_the_schema_is_an_error(model: Model, compiler: SchemaCompiler) -> None:
     (token,) = model.tokenize("z", add_bos=False, parse_special=False)[-1:]
     matcher = compiler.compile(DOSE)

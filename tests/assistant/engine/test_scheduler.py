@@ -141,6 +141,53 @@ def test_a_waiting_request_is_cancelled_and_the_others_move_up(scheduler: Schedu
     assert {each.end().reason for each in (*asked[:4], asked[5])} <= {"length", "stop"}
 
 
+def test_what_is_scored_takes_its_own_cells_and_nobody_elses(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG)[:280]
+    beside = Asked(scheduler, sampled((400, *prompt[:20]), 300))
+    beside.until(lambda event: isinstance(event, Piece))
+    scored = [Asked(scheduler, Request(prompt, 2, scores_prompt=True)) for _ in range(3)]
+    assert {each.end().completion_tokens for each in scored} == {2}
+    beside.end()
+    assert beside.tokens == alone(model, beside.ticket.request)
+
+
+def test_shorter_prompts_do_not_keep_a_longer_one_out_for_ever(scheduler: Scheduler, model: Model) -> None:
+    prompt = prompt_of(model, LONG) * 3
+    long = Asked(scheduler, Request(prompt[:900], 1))
+    stop, others = threading.Event(), [0]
+
+    def keep_asking() -> None:
+        while not stop.is_set():
+            Asked(scheduler, Request((400 + others[0] % 500, *prompt[:200]), 1)).end()
+            others[0] += 1
+
+    asking = [threading.Thread(target=keep_asking) for _ in range(2)]
+    for each in asking:
+        each.start()
+    long.end()
+    stop.set()
+    for each in asking:
+        each.join()
+
+
+def test_cancelling_others_does_not_undo_what_is_read(reference: Model) -> None:
+    prompt = (prompt_of(reference, LONG) * 8)[: N_CTX - 100]
+    with open_context(reference, 5) as context, scheduler_on(context) as scheduler:
+        reading = Asked(scheduler, Request(prompt, 2))
+        while not any(isinstance(event, Piece) for event in reading.events):
+            scheduler.cancel(Asked(scheduler, Request((5, 6, 7), 1)).ticket)
+            reading.until(lambda event: isinstance(event, Reading | Piece))
+        assert scheduler.stats().aborted_steps == 0
+
+
+def test_with_one_sequence_what_was_read_is_kept_in_memory(model: Model) -> None:
+    prompt = prompt_of(model, LONG)[:300]
+    with open_context(model, 2) as context, scheduler_on(context) as scheduler:
+        for tokens in (prompt, (400, *prompt), (401, *prompt)):
+            Asked(scheduler, sampled(tokens, 2)).end()
+        assert Asked(scheduler, sampled(prompt, 2)).end().cached_tokens == len(prompt) - 1
+
+
 def test_a_deadline_ends_an_answer(scheduler: Scheduler, model: Model) -> None:
     asked = Asked(scheduler, Request(prompt_of(model, TEXT), 900, deadline_s=0.02))
     assert asked.end().reason == "deadline"

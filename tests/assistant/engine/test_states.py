@@ -26,14 +26,18 @@ def test_what_is_contained_in_another_is_not_kept_twice() -> None:
     cache.put(longer, b"longer")
     assert cache.bytes_used == len(b"longer")
     assert not cache.wants(LONG, 5)
-    assert cache.longest((*LONG, 7, 9)) == (longer, SHORTEST_TOKENS + 1)
+    found, length = cache.longest((*LONG, 7, 9))
+    assert found is not None
+    assert (found.tokens.tolist(), found.data, length) == (list(longer), b"longer", SHORTEST_TOKENS + 1)
 
 
 def test_the_longest_unused_goes_first() -> None:
     cache = StateCache(20)
     for number in range(2):
         cache.put((number, *LONG), bytes(10))
-    cache.get((0, *LONG))
+    oldest, _ = cache.longest((0, *LONG))
+    assert oldest is not None
+    cache.use(oldest)
     cache.put((2, *LONG), bytes(10))
     assert [cache.longest((number, *LONG))[1] > 1 for number in range(3)] == [True, False, True]
 

@@ -87,6 +87,26 @@ def test_a_stream_joins_to_the_whole(served: Served) -> None:
     assert [offset for each in told for offset in each.text_offset] == whole["logprobs"]["text_offset"]
 
 
+def test_more_choices_than_the_queue_holds_are_answered(served: Served) -> None:
+    found = ask(served, prompt=[f"Case {number}" for number in range(40)], max_tokens=2)
+    assert [choice["index"] for choice in found["choices"]] == list(range(40))
+    found = ask(served, prompt=["a b c d", "x"], max_tokens=1, n=8, temperature=1.0)
+    assert found["usage"]["completion_tokens"] <= 16
+    assert len(found["choices"]) == 16
+
+
+def test_usage_of_a_stream_counts_each_prompt_once(served: Served, model: Model) -> None:
+    prompts = [TEXT * 20, "a"]
+    wanted = sum(len(model.tokenize(prompt, add_bos=True, parse_special=True)) for prompt in prompts)
+    with served.openai() as client:
+        chunks = list(
+            client.completions.create(
+                model="reference", prompt=prompts, max_tokens=2, stream=True, stream_options={"include_usage": True}
+            )
+        )
+    assert chunks[-1].usage.prompt_tokens == wanted
+
+
 def test_control_tokens_are_read_here_and_not_in_a_conversation(served: Served, model: Model) -> None:
     eos = model.token_bytes(model.eos or 0, special=True).decode()
     with served.local() as client:

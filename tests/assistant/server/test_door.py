@@ -32,7 +32,8 @@ def schema_of(schema: dict[str, Any]) -> dict[str, Any]:
         ({"messages": TURNS, "max_tokens": 0}, "max_tokens"),
         ({"messages": TURNS, "logit_bias": {"x": 1}}, "logit_bias"),
         ({"messages": TURNS, "tools": [{"type": "function"}]}, "tools"),
-        ({"messages": TURNS, "seed": -1}, "seed"),
+        ({"messages": TURNS, "seed": 2**63}, "seed"),
+        ({"messages": TURNS, "logit_bias": {str(n): 1 for n in range(301)}}, "logit_bias"),
         ({"messages": TURNS, "stop": ["x"] * 17}, "stop"),
         ({"messages": TURNS, "response_format": {"type": "json_schema"}}, "response_format"),
     ],
@@ -105,6 +106,7 @@ def test_a_body_without_a_length_is_not_read(served: Served) -> None:
         ({"Host": "127.0.0.1.evil.example"}, 400),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": "http://localhost:3000"}, 200),
         ({"Host": "localhost:1"}, 200),
     ],
@@ -113,6 +115,25 @@ def test_pages_of_other_machines_are_turned_away(served: Served, headers: dict[s
     found = httpx.get(f"{served.url}/v1/models", headers=headers)
     assert found.status_code == status
     assert "access-control-allow-origin" not in found.headers
+
+
+@pytest.mark.parametrize("path", ["/detokenize", "/v1/completions", CHAT])
+def test_a_body_of_nothing_but_faults_does_not_stop_the_server(served: Served, path: str) -> None:
+    faults = [None] * 300_000
+    body = {"tokens": faults, "prompt": faults, "messages": faults}
+    with served.local() as client:
+        started = time.monotonic()
+        assert client.post(path, json=body).status_code == 400
+    assert time.monotonic() - started < 5
+
+
+def test_fields_that_are_null_are_left_out(served: Served) -> None:
+    names = ("temperature", "n", "top_p", "stream", "logprobs", "stop", "seed", "max_tokens", "presence_penalty")
+    with served.local() as client:
+        found = client.post(CHAT, json={"messages": TURNS, "max_completion_tokens": 2, **dict.fromkeys(names)})
+        assert found.status_code == 200
+        cold = [client.post(CHAT, json={"messages": TURNS, "max_tokens": 6, "temperature": t}) for t in (0, 1e-40)]
+    assert cold[0].json()["choices"] == cold[1].json()["choices"]
 
 
 def test_without_the_key_only_health_and_readiness_are_told(guarded: Served) -> None:

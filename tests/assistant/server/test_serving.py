@@ -2,12 +2,14 @@
 
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.assistant.conftest import Bedside
+from tests.assistant.conftest import IGNORED, Bedside
 from tests.assistant.server.conftest import Served, start, stop
 
 CHAT = "/v1/chat/completions"
@@ -98,6 +100,33 @@ def test_slow_senders_are_cut_off_and_do_not_keep_others_out(served: Served) -> 
         while each.recv(4096):  # ends where the server has closed
             pass
         each.close()
+
+
+def test_the_second_request_of_a_connection_must_arrive_in_time_too(served: Served) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(served.socket))
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.settimeout(30)
+        assert b"200 OK" in client.recv(4096)
+        client.sendall(b"GET /health HTTP/1.1\r\nHost:")
+        began = time.monotonic()
+        while client.recv(4096):
+            pass
+        assert 5 < time.monotonic() - began < 20
+
+
+def test_a_folder_that_others_may_write_to_is_refused(
+    tmp_path: Path, bedside: Bedside, environment: dict[str, str]
+) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    command = [sys.executable, *IGNORED, "-m", "assistant", "serve"]
+    done = subprocess.run(
+        command, env={**environment, "XDG_RUNTIME_DIR": str(folder)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"others can write to {folder}; set XDG_RUNTIME_DIR" in done.stderr
 
 
 def test_a_connection_may_be_used_again(served: Served) -> None:
