@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MAX_CHOICES = 8
 MAX_PROMPTS = 64
@@ -27,7 +27,7 @@ def _encodable(text: str) -> str:
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
 Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS), AfterValidator(_encodable)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
-TokenIds = Annotated[list[TokenId], FailFast(), Field(min_length=1, max_length=MAX_TOKENS)]
+TokenIds = Annotated[list[TokenId], Field(fail_fast=True, min_length=1, max_length=MAX_TOKENS)]
 """One wrong entry is enough to refuse a list: a report on each of a million would take the server's breath away."""
 
 
@@ -60,7 +60,7 @@ class Sampled(_Wire):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     logit_bias: dict[str, float] | None = None
-    stop: Stop | Annotated[list[Stop], FailFast(), Field(max_length=MAX_STOPS)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(fail_fast=True, max_length=MAX_STOPS)] | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     end_repetition: bool = False
     """Ours: an answer that turns in a circle is ended."""
@@ -97,7 +97,7 @@ class TextPart(_Wire):
 class MessageExtras(_Wire):
     """Ours, on a user's message."""
 
-    passages: Annotated[list[Annotated[str, Field(max_length=256)]], FailFast(), Field(max_length=64)] = []
+    passages: Annotated[list[Annotated[str, Field(max_length=256)]], Field(fail_fast=True, max_length=64)] = []
     """Ids of the passages that this message was given when it was asked."""
 
 
@@ -105,7 +105,7 @@ class Message(_Wire):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], FailFast(), Field(min_length=1, max_length=64)]
+    content: Text | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=64)]
 
     bedside: MessageExtras | None = None
 
@@ -153,7 +153,7 @@ class ChatExtras(_Wire):
 
     knowledge: (
         Literal["on", "off"]
-        | Annotated[list[Annotated[str, Field(max_length=64)]], FailFast(), Field(min_length=1, max_length=16)]
+        | Annotated[list[Annotated[str, Field(max_length=64)]], Field(fail_fast=True, min_length=1, max_length=16)]
     ) = "off"
     """Whether to answer from passages, or the libraries to take them from."""
 
@@ -161,7 +161,7 @@ class ChatExtras(_Wire):
 class ChatRequest(Sampled):
     """`POST /v1/chat/completions`."""
 
-    messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[list[Message], Field(fail_fast=True, min_length=1, max_length=MAX_MESSAGES)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=20)] = 0
@@ -192,8 +192,8 @@ class CompletionRequest(Sampled):
     prompt: (
         Text
         | TokenIds
-        | Annotated[list[Text], FailFast(), Field(min_length=1, max_length=MAX_PROMPTS)]
-        | Annotated[list[TokenIds], FailFast(), Field(min_length=1, max_length=MAX_PROMPTS)]
+        | Annotated[list[Text], Field(fail_fast=True, min_length=1, max_length=MAX_PROMPTS)]
+        | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=MAX_PROMPTS)]
     )
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
     echo: bool = False
@@ -218,7 +218,7 @@ class SearchRequest(_Wire):
     query: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_encodable)]
     k: Annotated[int, Field(ge=1, le=50)] = 4
     libraries: (
-        Annotated[list[Annotated[str, Field(max_length=64)]], FailFast(), Field(min_length=1, max_length=16)] | None
+        Annotated[list[Annotated[str, Field(max_length=64)]], Field(fail_fast=True, min_length=1, max_length=16)] | None
     ) = None
 
 
@@ -226,7 +226,7 @@ class TokenizeRequest(_Wire):
     """`POST /tokenize`: a text, or messages through the chat template."""
 
     prompt: Text | None = None
-    messages: Annotated[list[Message], FailFast(), Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
+    messages: Annotated[list[Message], Field(fail_fast=True, min_length=1, max_length=MAX_MESSAGES)] | None = None
     add_special_tokens: bool = True
 
     @model_validator(mode="after")
@@ -239,4 +239,4 @@ class TokenizeRequest(_Wire):
 class DetokenizeRequest(_Wire):
     """`POST /detokenize`."""
 
-    tokens: Annotated[list[TokenId], FailFast(), Field(max_length=MAX_TOKENS)]
+    tokens: Annotated[list[TokenId], Field(fail_fast=True, max_length=MAX_TOKENS)]
