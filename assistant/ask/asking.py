@@ -6,6 +6,7 @@ from typing import Any
 
 from assistant.ask.answer import Answer
 from assistant.client.finding import connect
+from assistant.errors import ServerError
 from assistant.knowledge.citations import Check
 from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import plain
@@ -52,10 +53,14 @@ def ask_server(question: Question, say: Callable[[str], None]) -> Iterator[Piece
     """
     with connect(question.url, question.model, say) as connection:
         told = _Told()
-        for piece in trimmed(told.texts(connection.chat(question.body), say)):
-            told.text += piece
-            yield Piece(piece)
-        yield told.answer()
+        try:
+            for piece in trimmed(told.texts(connection.chat(question.body), say)):
+                told.text += piece
+                yield Piece(piece)
+            answer = told.answer()
+        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise ServerError(f"what answers at {connection.where} is no Bedside server; check the address") from error
+        yield answer
 
 
 @dataclass
