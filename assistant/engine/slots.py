@@ -115,6 +115,8 @@ class Slots:
 
     def make_room(self, cells: int) -> None:
         """Give up idle sequences, longest unused first, until `cells` are free or none is left."""
+        if sum(len(slot.cells) for slot in self._slots) + cells <= self._context.n_ctx:
+            return  # as most steps find; to count shared cells once takes longer than a small model's step
         idle = sorted((slot for slot in self._slots if not slot.busy and slot.tokens), key=lambda slot: slot.used_at)
         while idle and self._context.n_ctx - self._cells_in_use() < cells:
             self._give_up(idle.pop(0))
