@@ -21,7 +21,7 @@ from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullErr
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
 from models.runtime.context import Context
-from models.runtime.errors import DecodeAborted, SamplingError
+from models.runtime.errors import DecodeAborted
 
 STEP_LIMIT_S = 0.25
 """A step that others wait for takes no longer, so that text flows and a cancellation is met soon."""
@@ -94,12 +94,9 @@ class Scheduler:
 
     def submit(self, ticket: Ticket) -> None:
         """Queue a request. Raises PromptTooLongError where it can never fit, QueueFullError, EngineClosedError, and
-        SamplingError for a token that the model does not have."""
+        UnknownTokenError for a token that the model does not have."""
         request = ticket.request
-        try:
-            self._context.model.check_tokens([*request.prompt, *(token for token, _ in request.options.logit_bias)])
-        except RuntimeFailure as error:
-            raise SamplingError(str(error)) from error
+        self._context.model.check_tokens([*request.prompt, *(token for token, _ in request.options.logit_bias)])
         if len(request.prompt) >= self.room:
             raise PromptTooLongError(
                 f"the prompt has {len(request.prompt)} tokens and the context holds {self.room - 1} beside an answer;"

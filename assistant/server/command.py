@@ -17,20 +17,28 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     model: Annotated[
         str, typer.Option(metavar="ID|FILE", help="A model of the catalogue or your store, or a GGUF file.")
     ] = "reference",
-    host: Annotated[str, typer.Option(help="Address for --port; any but the loopback needs a key.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="Address for --port; any but the loopback needs a key.")
+    ] = "127.0.0.1",
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Listen on TCP as well.", show_default=False)
+        int | None, typer.Option(metavar="N", min=0, max=65535, help="Listen on TCP as well.", show_default=False)
     ] = None,
     socket_path: Annotated[
-        Path | None, typer.Option("--socket", help="The unix socket.  [default: the user's own]", show_default=False)
+        Path | None,
+        typer.Option(
+            "--socket", metavar="PATH", help="The unix socket.  [default: the user's own]", show_default=False
+        ),
     ] = None,
     key_file: Annotated[
-        Path | None, typer.Option(help="A file with the key that TCP clients must send.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="A file with the key that TCP clients must send.", show_default=False),
     ] = None,
-    parallel: Annotated[int, typer.Option(min=1, max=64, help="Answers at once.")] = 4,
-    context: Annotated[int, typer.Option(min=256, help="Tokens that they share.")] = 8192,
+    parallel: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Answers at once.")] = 4,
+    context: Annotated[int, typer.Option(metavar="N", min=256, help="Tokens that they share.")] = 8192,
     idle_exit: Annotated[float | None, typer.Option(hidden=True, min=1)] = None,
-    cache_mib: Annotated[int, typer.Option(min=0, help="Memory for prompts that made room for others, in MiB.")] = 256,
+    cache_mib: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Memory for prompts that made room for others, in MiB.")
+    ] = 256,
 ) -> None:
     """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
     _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), (parallel, context, cache_mib * 2**20))

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from assistant.errors import EngineClosedError, LibraryError, PromptTooLongError, QueueFullError
 from models.errors import BedsideError, RuntimeFailure, TemplateError
-from models.runtime.errors import ContextFull, SamplingError, SchemaError
+from models.runtime.errors import ContextFull, SamplingError, SchemaError, UnknownTokenError
 
 RETRY_AFTER_S = 2
 
@@ -74,6 +74,7 @@ _KNOWN: tuple[tuple[type[BedsideError], int, str], ...] = (
     (SchemaError, 400, "invalid_schema"),
     (SamplingError, 400, "invalid_value"),
     (LibraryError, 404, "library_not_found"),
+    (UnknownTokenError, 400, "invalid_value"),
     (TemplateError, 400, "invalid_messages"),
     (RuntimeFailure, 500, "engine"),
 )

@@ -3,6 +3,7 @@
 RuntimeFailure
 ├── DecodeAborted     a decode was stopped by `Context.abort`
 ├── ContextFull       no room in the context for the batch or the prompt
+├── UnknownTokenError a token id that the model does not have
 ├── SamplingError     a sampling option is out of range
 └── SchemaError       a JSON schema is too large, not supported, or cannot be kept to
 """
@@ -16,6 +17,10 @@ class DecodeAborted(RuntimeFailure):
 
 class ContextFull(RuntimeFailure):
     """The context has no room for the batch or the prompt."""
+
+
+class UnknownTokenError(RuntimeFailure):
+    """A token id that the model does not have."""
 
 
 class SamplingError(RuntimeFailure):

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelFileError, RuntimeFailure
+from models.runtime.errors import UnknownTokenError
 from models.runtime.library import LOG, llama, raise_interrupt, supports_gpu
 
 if TYPE_CHECKING:
@@ -157,11 +158,11 @@ class Model:
         return bool(library.llama_vocab_get_attr(self.vocab, token) & attributes)
 
     def check_tokens(self, ids: Sequence[int]) -> None:
-        """Raise RuntimeFailure for an id outside the vocabulary."""
+        """Raise UnknownTokenError for an id outside the vocabulary."""
         # llama.cpp indexes its vocabulary without a check in several of these calls.
         for token in (min(ids, default=0), max(ids, default=0)):
             if not 0 <= token < self.n_vocab:
-                raise RuntimeFailure(
+                raise UnknownTokenError(
                     f"token id {token} is outside the vocabulary of {self.n_vocab}; pass ids of this model"
                 )
 

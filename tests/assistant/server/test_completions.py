@@ -128,6 +128,13 @@ def test_tokens_go_there_and_back(served: Served, model: Model) -> None:
     assert (info["vocab_size"], info["bos_token"]) == (model.n_vocab, "<|begin|>")
 
 
+def test_tokens_of_another_model_are_refused(served: Served) -> None:
+    with served.local() as client:
+        for path, body in (("/detokenize", {"tokens": [2**30]}), ("/v1/completions", {"prompt": [2**30]})):
+            found = client.post(path, json=body)
+            assert (found.status_code, found.json()["error"]["code"]) == (400, "invalid_value")
+
+
 def test_stops_biases_and_penalties_reach_the_sampler(served: Served, model: Model) -> None:
     plain = ask(served, prompt=TEXT, max_tokens=20)["choices"][0]
     stop = plain["text"][5:9]
