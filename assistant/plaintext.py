@@ -22,6 +22,23 @@ def plain(text: str) -> str:
     return text.translate(_TABLE)
 
 
+class Trimmer:
+    """Pieces of a text without the white space before its first and after its last word, as early as that can be known."""
+
+    def __init__(self) -> None:
+        self._held, self._started = "", False
+
+    def push(self, piece: str) -> str:
+        """What can be shown now: white space waits for a word behind it."""
+        waiting = self._held + piece
+        if not self._started:
+            waiting = waiting.lstrip()
+        shown = waiting.rstrip()
+        self._held = waiting[len(shown) :]
+        self._started = self._started or bool(shown)
+        return shown
+
+
 def plain_line(text: str) -> str:
     """`text` as one line: controls removed, runs of white space made one space."""
     return " ".join(plain(text).split())

@@ -12,6 +12,7 @@ from models.grounding import NO_ANSWER
 
 Evidence = Literal["sufficient", "insufficient", "out_of_scope", "off"]
 
+MAX_ANSWER_TOKENS = 512
 NOT_SCREENED = "the red-flag screen is not part of this version"
 
 

@@ -4,15 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from assistant.ask.answer import Answer
+from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer
 from assistant.client.finding import connect
 from assistant.errors import ServerError
 from assistant.knowledge.citations import Check
 from assistant.knowledge.library import LibraryPassage
-from assistant.plaintext import plain
+from assistant.plaintext import Trimmer, plain
 from models.grounding import SYSTEM_PLAIN, note_message
-
-MAX_ANSWER_TOKENS = 512
 
 
 @dataclass(frozen=True)
@@ -52,11 +50,12 @@ def ask_server(question: Question, say: Callable[[str], None]) -> Iterator[Piece
     Raises BedsideError. Closing the iterator ends the work on the server.
     """
     with connect(question.url, question.model, say) as connection:
-        told = _Told()
+        told, trimmer = _Told(), Trimmer()
         try:
-            for piece in trimmed(told.texts(connection.chat(question.body), say)):
-                told.text += piece
-                yield Piece(piece)
+            for text in told.texts(connection.chat(question.body), say):
+                if piece := trimmer.push(text):
+                    told.text += piece
+                    yield Piece(piece)
             answer = told.answer()
         except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ServerError(f"what answers at {connection.where} is no Bedside server; check the address") from error
@@ -107,15 +106,3 @@ def _check(content: Mapping[str, Any]) -> Check:
 
 def _source(content: Mapping[str, Any]) -> LibraryPassage:
     return LibraryPassage(**{each.name: str(content[each.name]) for each in fields(LibraryPassage)})
-
-
-def trimmed(pieces: Iterable[str]) -> Iterator[str]:
-    """The pieces without white space before the first and after the last word, as early as that can be known."""
-    held, started = "", False
-    for piece in pieces:
-        text = held + piece if started else piece.lstrip()
-        body = text.rstrip()
-        held = text[len(body) :] if started or body else ""
-        if body:
-            started = True
-            yield body

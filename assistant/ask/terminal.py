@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from assistant.ask.answer import NOT_SCREENED, Answer
-from assistant.ask.asking import MAX_ANSWER_TOKENS
+from assistant.ask.answer import MAX_ANSWER_TOKENS, NOT_SCREENED, Answer
 from assistant.knowledge.citations import Check
 from assistant.knowledge.claims import without_marks
 from assistant.plaintext import plain_line

@@ -33,8 +33,8 @@ def private_folder() -> Path:
 
 
 def user_socket() -> Path:
-    """Where `bedside serve` listens unless told otherwise."""
-    return runtime_folder() / "bedside.sock"
+    """Where `bedside serve` listens unless told otherwise. Raises ServerError as `private_folder` does."""
+    return private_folder() / "bedside.sock"
 
 
 def answers(path: Path) -> bool:

@@ -12,6 +12,7 @@ from assistant.engine.drafts import Acceptance, PromptLookup
 from assistant.engine.repetition import repeats
 from assistant.engine.request import Finished, FinishReason, Piece, Reading, Ticket, TokenLogprob
 from assistant.engine.slots import Slot
+from assistant.engine.states import common_prefix
 from assistant.engine.text_output import TextOutput
 from models.runtime.context import Context
 from models.runtime.sampler import Sampler
@@ -132,7 +133,7 @@ class Running:
         self.first_at = self.first_at or now
         self.last_at = now
         computed = drafts or self.proposed[:1]  # what was not computed shows by the token in its place
-        right = equal_run(computed, tokens)
+        right = common_prefix(computed, tokens)
         self.acceptance.learn(len(computed), right)
         self.drafted += len(drafts)
         self.accepted += min(right, len(drafts))
@@ -155,13 +156,6 @@ class Running:
             drafted_tokens=self.drafted,
             accepted_tokens=self.accepted,
         )
-
-
-def equal_run(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many first tokens are the same."""
-    return next(
-        (place for place, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right))
-    )
 
 
 def token_logprob(logits: NDArray[np.float32], token: int, count: int) -> TokenLogprob:

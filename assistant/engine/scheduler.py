@@ -14,9 +14,9 @@ from assistant.engine.pace import Pace
 from assistant.engine.plan import plan_rows
 from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, PromptScores, Queued, Ticket
 from assistant.engine.rows import SMALL_ROWS, RowCosts
-from assistant.engine.running import Running, equal_run
+from assistant.engine.running import Running
 from assistant.engine.slots import Slots
-from assistant.engine.states import StateCache
+from assistant.engine.states import StateCache, common_prefix
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
@@ -194,7 +194,7 @@ class Scheduler:
     def _beginning_is_being_read(self, ticket: Ticket) -> bool:
         prompt = ticket.request.prompt
         readers = [running.ticket.request for running in self._running if running.reading]
-        soon = max((equal_run(prompt, other.prompt) for other in readers if not other.scores_prompt), default=0)
+        soon = max((common_prefix(prompt, other.prompt) for other in readers if not other.scores_prompt), default=0)
         return soon > SHARED_TOKENS and soon > self._slots.cached(prompt) + SHARED_TOKENS
 
     def _cells_wanted(self, ticket: Ticket) -> int:
@@ -229,7 +229,7 @@ class Scheduler:
         writers = [running for running in self._running if not running.reading]
         readers = [running for running in self._running if running.reading]
         if not writers:
-            readers = [_next_reader(readers)]
+            readers = [next_reader(readers)]
         plan = plan_rows(
             self._costs,
             len(writers),
@@ -323,7 +323,7 @@ class Scheduler:
             self._leave(running, Failed(error))
             return
         if drafts:
-            wrong = len(drafts) - equal_run(drafts, piece.tokens)
+            wrong = len(drafts) - common_prefix(drafts, piece.tokens)
             self._slots.cut(running.slot, len(running.slot.tokens) - wrong)
         if piece.tokens:
             running.ticket.listener(piece)
@@ -360,7 +360,7 @@ class Scheduler:
         running.ticket.listener(event)
 
 
-def _next_reader(readers: Sequence[Running]) -> Running:
+def next_reader(readers: Sequence[Running]) -> Running:
     """The one that is done soonest, unless another has waited too long for its turn."""
     waited = min(readers, key=lambda running: running.read_at)
     if time.monotonic() - waited.read_at > LONGEST_TURN_S:

@@ -9,11 +9,12 @@ from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from assistant.ask.answer import MAX_ANSWER_TOKENS
 from assistant.engine.request import Event, Finished, Piece, Reading, Request, TokenLogprob
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
 from assistant.server.follow import Followed, follow
-from assistant.server.grounding import MAX_ANSWER_TOKENS, Grounded, GroundedText, first_fields, ground, library_names
+from assistant.server.grounding import Grounded, GroundedText, first_fields, ground, library_names
 from assistant.server.service import Service, finish_reason, new_id, now, usage
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected

@@ -57,7 +57,7 @@ class _Doors:
 
 def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int]) -> None:
     from assistant.ask.model_choice import choose_model
-    from assistant.client.sockets import private_folder, user_socket
+    from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, LoadedModel
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
@@ -71,7 +71,7 @@ def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int]) -> None:
     settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_bytes)
     rules = DoorRules(key, (*LOCAL_HOSTS, doors.host))
     app = create_app(chosen.name, chosen.notice, lambda: LoadedModel.open(chosen.path, settings), rules)
-    path = doors.socket or private_folder() / user_socket().name
+    path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)
     _announce(chosen.name, path, tcp, key)

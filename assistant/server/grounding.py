@@ -16,13 +16,12 @@ from assistant.knowledge.citations import Check, check_answer
 from assistant.knowledge.index import Index
 from assistant.knowledge.library import STARTER, LibraryPassage, open_library
 from assistant.knowledge.search import Hit, search
-from assistant.plaintext import plain
+from assistant.plaintext import Trimmer, plain
 from assistant.server.errors import ApiError
 from assistant.server.wire import Message
 from models.grounding import SYSTEM, note_text, render_passages
 
 MAX_PASSAGES = 4
-MAX_ANSWER_TOKENS = 512
 Turns = list[dict[str, str]]
 
 
@@ -128,15 +127,11 @@ class GroundedText:
     sources: tuple[LibraryPassage, ...]
     text: str = ""
     checks: list[Check] = field(default_factory=list)
-    _held: str = ""
+    _trimmer: Trimmer = field(default_factory=Trimmer)
 
     def push(self, piece: str) -> str:
-        """What of the piece can be shown now: white space waits for a word behind it."""
-        waiting = self._held + plain(piece)
-        if not self.text:
-            waiting = waiting.lstrip()
-        shown = waiting.rstrip()
-        self._held = waiting[len(shown) :]
+        """What of the piece can be shown now."""
+        shown = self._trimmer.push(plain(piece))
         self.text += shown
         return shown
 

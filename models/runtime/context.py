@@ -129,20 +129,17 @@ class Context:
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """A copy of the logits (n_vocab,) of batch row `row`, which must have been added with `logits=True`."""
-        pointer = llama().llama_get_logits_ith(self.pointer, row)
-        return self._vector(pointer, self.model.n_vocab, "logits", row)
+        return self.logits_in_place(row).copy()
 
     def logits_in_place(self, row: int) -> NDArray[np.float32]:
         """The logits (n_vocab,) of batch row `row` where llama.cpp's samplers read them, until the next decode."""
         pointer = llama().llama_get_logits_ith(self.pointer, row)
-        if not pointer:
-            raise RuntimeFailure(f"the last batch has no logits for row {row}; ask for them when adding the token")
-        return np.ctypeslib.as_array(pointer, shape=(self.model.n_vocab,))
+        return self._vector(pointer, self.model.n_vocab, "logits", row)
 
     def embedding(self, row: int) -> NDArray[np.float32]:
         """A copy of the last hidden state (n_embd,) of batch row `row`; the context needs `embeddings=True`."""
         pointer = llama().llama_get_embeddings_ith(self.pointer, row)
-        return self._vector(pointer, self.model.n_embd, "embedding", row)
+        return self._vector(pointer, self.model.n_embd, "embedding", row).copy()
 
     def check_row(self, row: int) -> None:
         """Raise RuntimeFailure unless the last batch has logits for `row`; llama.cpp's samplers assert on it."""
@@ -152,7 +149,7 @@ class Context:
     def _vector(self, pointer: Any, length: int, what: str, row: int) -> NDArray[np.float32]:
         if not pointer:
             raise RuntimeFailure(f"the last batch has no {what} for row {row}; ask for them when adding the token")
-        return np.array(np.ctypeslib.as_array(pointer, shape=(length,)), dtype=np.float32, copy=True)
+        return np.ctypeslib.as_array(pointer, shape=(length,))
 
     def set_threads(self, threads: int) -> None:
         """Use `threads` threads from the next decode on."""

@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.ask.answer import Answer
-from assistant.ask.asking import trimmed
 from assistant.ask.terminal import Screen, WrappingWriter, summary, warnings
 from assistant.engine.request import Request
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
 from assistant.knowledge.index import Index
-from assistant.plaintext import plain, plain_line
+from assistant.plaintext import Trimmer, plain, plain_line
 from models.grounding import SYSTEM_PLAIN
 from models.runtime.chat import ChatTemplate
 from models.runtime.model import Model
@@ -42,7 +41,8 @@ def test_cleaning_piece_by_piece_equals_cleaning_the_whole(pieces: list[str]) ->
 
 @given(st.lists(st.text(alphabet="ab \n", max_size=5), max_size=8))
 def test_trimmed_pieces_make_the_stripped_text(pieces: list[str]) -> None:
-    assert "".join(trimmed(pieces)) == "".join(pieces).strip()
+    trimmer = Trimmer()
+    assert "".join(trimmer.push(piece) for piece in pieces) == "".join(pieces).strip()
 
 
 @given(st.lists(st.text(alphabet="abcdef \n", max_size=30), max_size=8), st.integers(6, 40))

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from assistant.engine.request import Event, Failed, Finished, Piece, PromptScores, Queued, Reading, Request, Ticket
-from assistant.engine.scheduler import SHARED_TOKENS, Scheduler
+from assistant.engine.running import Running
+from assistant.engine.scheduler import LONGEST_TURN_S, SHARED_TOKENS, Scheduler, next_reader
+from assistant.engine.slots import Slot
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
@@ -143,31 +145,20 @@ def test_a_waiting_request_is_cancelled_and_the_others_move_up(scheduler: Schedu
 
 def test_what_is_scored_takes_its_own_cells_and_nobody_elses(scheduler: Scheduler, model: Model) -> None:
     prompt = prompt_of(model, LONG)[:280]
-    beside = Asked(scheduler, sampled((400, *prompt[:20]), 300))
+    beside = Asked(scheduler, Request(prompt, 400))
     beside.until(lambda event: isinstance(event, Piece))
-    scored = [Asked(scheduler, Request(prompt, 2, scores_prompt=True)) for _ in range(3)]
-    assert {each.end().completion_tokens for each in scored} == {2}
-    beside.end()
-    assert beside.tokens == alone(model, beside.ticket.request)
+    scored = Asked(scheduler, Request(prompt, 320, scores_prompt=True))  # fits only if it shared the other's prompt
+    assert beside.end().completion_tokens == 400
+    assert scored.end().completion_tokens == 320
 
 
-def test_shorter_prompts_do_not_keep_a_longer_one_out_for_ever(scheduler: Scheduler, model: Model) -> None:
-    prompt = prompt_of(model, LONG) * 3
-    long = Asked(scheduler, Request(prompt[:900], 1))
-    stop, others = threading.Event(), [0]
-
-    def keep_asking() -> None:
-        while not stop.is_set():
-            Asked(scheduler, Request((400 + others[0] % 500, *prompt[:200]), 1)).end()
-            others[0] += 1
-
-    asking = [threading.Thread(target=keep_asking) for _ in range(2)]
-    for each in asking:
-        each.start()
-    long.end()
-    stop.set()
-    for each in asking:
-        each.join()
+def test_the_shortest_prompt_is_read_first_but_none_waits_for_ever() -> None:
+    long, short = (Running.start(Ticket(Request((1,) * length, 1), print), Slot(0)) for length in (900, 200))
+    assert next_reader([long, short]) is short
+    long.read_at -= LONGEST_TURN_S + 1
+    assert next_reader([long, short]) is long
+    long.read_at = time.monotonic()
+    assert next_reader([long, short]) is short
 
 
 def test_cancelling_others_does_not_undo_what_is_read(reference: Model) -> None:
