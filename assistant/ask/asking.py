@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, get_args
 
-from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer
+from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer, Evidence
 from assistant.client.finding import connect
 from assistant.errors import ServerError
 from assistant.knowledge.citations import Check
@@ -57,7 +57,7 @@ def ask_server(question: Question, say: Callable[[str], None]) -> Iterator[Piece
                     told.text += piece
                     yield Piece(piece)
             answer = told.answer()
-        except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
             raise ServerError(f"what answers at {connection.where} is no Bedside server; check the address") from error
         yield answer
 
@@ -76,7 +76,7 @@ class _Told:
         """The answer's text in pieces, nothing in it that a terminal could take for a command."""
         for chunk in chunks:
             self.model = str(chunk["model"])
-            self.usage = chunk.get("usage") or self.usage
+            self.usage = dict(chunk.get("usage") or self.usage)
             extras = dict(chunk.get("bedside", {}))
             self.checks += [_check(each) for each in extras.pop("checks", [])]
             if (progress := extras.pop("prompt", None)) is not None:
@@ -89,15 +89,10 @@ class _Told:
     def answer(self) -> Answer:
         """All of it."""
         sources = tuple(_source(each) for each in self.fields["sources"])
-        return Answer(
-            self.text,
-            sources,
-            self.fields["evidence"],
-            tuple(self.checks),
-            self.usage,
-            self.model,
-            self.fields["notice"],
-        )
+        notice, evidence = self.fields["notice"], self.fields["evidence"]
+        if evidence not in get_args(Evidence) or not isinstance(notice, str | None) or "bedside" not in self.usage:
+            raise ValueError("fields of another kind of server")
+        return Answer(self.text, sources, evidence, tuple(self.checks), self.usage, self.model, notice)
 
 
 def _check(content: Mapping[str, Any]) -> Check:

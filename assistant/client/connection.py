@@ -1,7 +1,8 @@
 """One server: requests to it, its answers as they stream, its refusals as errors of ours."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +13,11 @@ import httpx2 as httpx
 from assistant.errors import ServerError
 
 _CONNECT_S = 2.0
+_GLANCE_S = 10.0
 _SILENCE_S = 60.0
 """Longer than this no server is silent: it sends a comment every ten seconds."""
+_LOADING_S = 300.0
+_POLL_S = 0.05
 _LONGEST_LINE = 8 * 2**20
 
 
@@ -25,14 +29,29 @@ class Connection:
         transport = None if socket is None else httpx.HTTPTransport(uds=str(socket))
         timeout = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
         # Proxies of the environment must not see a question.
-        self._client = httpx.Client(base_url=url, transport=transport, timeout=timeout, trust_env=False)
+        with self._faults():
+            self._client = httpx.Client(base_url=url, transport=transport, timeout=timeout, trust_env=False)
 
     def is_ready(self) -> bool:
         """Whether it has loaded its model; False also where nobody answers."""
         try:
-            return self._client.get("/ready").status_code == 200
+            return self._client.get("/ready", timeout=_GLANCE_S).status_code == 200
         except httpx.HTTPError:
             return False
+
+    def wait_until_ready(self, say: Callable[[str], None]) -> None:
+        """Until its model is loaded. Raises ServerError where that takes too long, or nobody answers any more."""
+        deadline = time.monotonic() + _LOADING_S
+        said = False
+        while not self.is_ready():
+            if not said:
+                say("loading the model")
+                said = True
+            with self._faults():
+                alive = self._client.get("/health", timeout=_GLANCE_S).status_code == 200
+            if not alive or time.monotonic() > deadline:
+                raise ServerError(f"the server at {self.where} has not loaded its model within {_LOADING_S:g} s")
+            time.sleep(_POLL_S)
 
     def model(self) -> str:
         """The name of its model."""
@@ -56,11 +75,13 @@ class Connection:
     def _faults(self) -> Iterator[None]:
         try:
             yield
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise ServerError(f"{self.where} is no address; write http://HOST:PORT") from error
         except httpx.ConnectError as error:
             raise ServerError(f"no server answers at {self.where}; start one with `bedside serve`") from error
         except httpx.HTTPError as error:
             raise ServerError(f"the server at {self.where} ended in the middle of an answer; ask again") from error
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise ServerError(f"what answers at {self.where} is no Bedside server; check the address") from error
 
     def close(self) -> None:
@@ -82,14 +103,22 @@ def _check(found: httpx.Response) -> None:
 
 
 def _chunks(found: httpx.Response) -> Iterator[dict[str, Any]]:
-    for line in found.iter_lines():
-        if len(line) > _LONGEST_LINE:
-            raise ValueError("a line without end")
-        if line == "data: [DONE]":
+    for line in _lines(found):
+        if line == b"data: [DONE]":
             return
-        if line.startswith("data: "):
-            chunk = json.loads(line.removeprefix("data: "))
+        if line.startswith(b"data: "):
+            chunk = json.loads(line.removeprefix(b"data: "))
             if "error" in chunk:
                 raise ServerError(str(chunk["error"]["message"]))
             yield chunk
     raise httpx.ReadError("the stream ended without its last line")
+
+
+def _lines(found: httpx.Response) -> Iterator[bytes]:
+    """What `iter_lines` gives, but a line without end is not gathered without end."""
+    rest = b""
+    for piece in found.iter_bytes():
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (line.rstrip(b"\r") for line in whole)
+        if len(rest) > _LONGEST_LINE:
+            raise ValueError("a line without end")

@@ -6,6 +6,7 @@ from pathlib import Path
 from assistant.client.connection import Connection
 from assistant.client.private import private_server
 from assistant.client.sockets import SERVICE_SOCKET, answers, user_socket
+from assistant.errors import ServerError
 
 Say = Callable[[str], None]
 
@@ -17,19 +18,23 @@ def connect(url: str | None, model: str | None, say: Say = lambda _: None) -> Co
     Raises ServerError, and what finding the model raises.
     """
     if url is not None:
-        return Connection(url)
-    for path in (SERVICE_SOCKET, user_socket()):
-        found = _running(path, model)
-        if found is not None:
-            return found
+        found = Connection(url)
+        if model is not None and found.model() != model:
+            raise ServerError(f"the server at {url} has {found.model()!r}, not {model!r}; leave --model or --url out")
+        return found
+    if model is None or not Path(model).is_file():  # a server tells a file by its name only, and names may be alike
+        running = _running(SERVICE_SOCKET, model, say) or _running(user_socket(), model, say)
+        if running is not None:
+            return running
     return private_server(model, say)
 
 
-def _running(path: Path, model: str | None) -> Connection | None:
+def _running(path: Path, model: str | None, say: Say) -> Connection | None:
     if not answers(path):
         return None
     found = Connection("http://bedside", path)
-    if found.is_ready() and model in (None, found.model()):
+    if model in (None, found.model()):
+        found.wait_until_ready(say)
         return found
     found.close()
     return None

@@ -6,6 +6,7 @@ It listens on a unix socket only. There is one for each model file, told apart b
 import fcntl
 import hashlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,12 @@ from models.builtin import REFERENCE_ID
 from models.resolve import resolve_gguf
 
 IDLE_S = 600
-_LOADING_S = 300.0
 _POLL_S = 0.05
+_BOOT = (
+    "import os; os.chdir('/'); os.closerange(3, 65536); import runpy; "
+    "runpy.run_module('assistant', run_name='__main__', alter_sys=True)"
+)
+"""Away from the asker's folder before anything is imported, which could be a stranger's; and without his open files."""
 
 
 def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
@@ -36,18 +41,38 @@ def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
     with _locked(socket.with_suffix(".lock")):
         if not answers(socket):
             say("starting the server")
-            log = socket.with_suffix(".log")
-            _wait(_start(str(path) if path == Path(name).resolve() else name, socket, log), socket, log)
+            _start(str(path) if path == Path(name).resolve() else name, socket, socket.with_suffix(".log"))
     found = Connection("http://bedside", socket)
-    if not found.is_ready():
-        say("loading the model")
-        _wait_until_ready(found, socket.with_suffix(".log"))
+    try:
+        found.wait_until_ready(say)
+    except ServerError as error:
+        found.close()
+        raise ServerError(_last_error(socket.with_suffix(".log"))) from error
     return found
 
 
-def _start(model: str, socket: Path, log: Path) -> int:
-    """The process id of a server in a session of its own: Ctrl-C ends the question, not the server."""
-    command = [sys.executable, *_warnings(), "-m", "assistant", "serve", "--model", model, "--socket", str(socket)]
+def _start(model: str, socket: Path, log: Path) -> None:
+    """Start a server, and wait until it listens. Raises ServerError where it ends instead.
+
+    Ctrl-C ends a server that does not listen yet: the next asker would find neither it nor a lock, and start a second.
+    """
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    process = _spawn(model, socket, log, held)
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        while not answers(socket):
+            if os.waitpid(process, os.WNOHANG)[0]:
+                raise ServerError(_last_error(log))
+            time.sleep(_POLL_S)
+    except KeyboardInterrupt:
+        os.kill(process, signal.SIGTERM)
+        os.waitpid(process, 0)
+        raise
+
+
+def _spawn(model: str, socket: Path, log: Path, held: set[int]) -> int:
+    """The process id of a server in a session of its own: Ctrl-C ends the question, not a server that listens."""
+    command = [sys.executable, *_warnings(), "-c", _BOOT, "serve", "--model", model, "--socket", str(socket)]
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     quiet: list[tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -55,28 +80,14 @@ def _start(model: str, socket: Path, log: Path) -> int:
         (os.POSIX_SPAWN_OPEN, 2, str(log), flags, 0o600),
     ]
     arguments = [*command, "--idle-exit", str(IDLE_S)]
-    return os.posix_spawn(sys.executable, arguments, os.environ, file_actions=quiet, setsid=True)
+    home = {name: os.path.abspath(value) for name, value in os.environ.items() if name == "BEDSIDE_HOME"}  # noqa: PTH100
+    return os.posix_spawn(
+        sys.executable, arguments, {**os.environ, **home}, file_actions=quiet, setsid=True, setsigmask=held
+    )
 
 
 def _warnings() -> list[str]:
     return [f"-W{option}" for option in sys.warnoptions]
-
-
-def _wait(process: int, socket: Path, log: Path) -> None:
-    """Until it listens. Raises ServerError where it ends instead."""
-    while not answers(socket):
-        if os.waitpid(process, os.WNOHANG)[0]:
-            raise ServerError(_last_error(log))
-        time.sleep(_POLL_S)
-
-
-def _wait_until_ready(found: Connection, log: Path) -> None:
-    deadline = time.monotonic() + _LOADING_S
-    while not found.is_ready():
-        if time.monotonic() > deadline or not answers(Path(found.where)):
-            found.close()
-            raise ServerError(_last_error(log))
-        time.sleep(_POLL_S)
 
 
 def _last_error(log: Path) -> str:

@@ -40,8 +40,11 @@ def user_socket() -> Path:
 def answers(path: Path) -> bool:
     """Whether somebody listens there; a server that was killed leaves its socket behind."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
+        except BlockingIOError:  # as many wait as may: somebody listens, if slowly
+            return True
         except OSError:
             return False
         return True

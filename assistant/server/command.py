@@ -74,11 +74,14 @@ def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int]) -> None:
     path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)
+    own = path.stat().st_ino
     _announce(chosen.name, path, tcp, key)
     try:
         run_server(app, [unix, *tcp], doors.idle_exit_s)
     finally:
-        path.unlink(missing_ok=True)
+        # While this one let answers finish, another may have taken its place.
+        if path.exists() and path.stat().st_ino == own:
+            path.unlink(missing_ok=True)
 
 
 def _announce(name: str, path: Path, tcp: list[socket.socket], key: str | None) -> None:

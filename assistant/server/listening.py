@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import errno
+import logging
 import os
 import signal
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,11 +32,18 @@ def unix_socket(path: Path) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.is_socket() and not answers(path):
-            path.unlink()  # left by a server that was killed
-        listening.bind(str(path))
-        path.chmod(0o660)
-        listening.listen(_BACKLOG)
+        # Under its name only once it listens: until then it would look like one that a killed server left.
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+            made = Path(folder) / "s"
+            listening.bind(str(made))
+            made.chmod(0o660)
+            listening.listen(_BACKLOG)
+            if path.is_socket() and not answers(path):
+                path.unlink()
+            try:
+                path.hardlink_to(made)
+            except FileExistsError as error:
+                raise OSError(errno.EADDRINUSE, "") from error
     except OSError as error:
         listening.close()
         raise ServeError(f"cannot listen on {path} ({_reason(error)}); give another --socket") from error
@@ -63,6 +73,7 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: floa
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_graceful_shutdown=_DRAIN_S,
     )
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of pieces for a client who has left
     server = _Server(config)
     app.state.on_failure = server.stop
     asyncio.run(_serve(server, sockets, app.state.service, idle_exit_s))

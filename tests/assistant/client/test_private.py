@@ -1,5 +1,7 @@
 """One private server for all of a user's programs, started when it is needed, gone when it is not."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +77,46 @@ def test_what_keeps_it_from_starting_is_told(runtime: Path, tmp_path: Path, tiny
     with pytest.raises(ModelFileError, match="does not exist"):
         private_server("/no/such.gguf", lambda _: None)
     assert not servers(runtime)
+
+
+def test_nothing_of_the_askers_folder_is_imported_and_no_file_of_his_kept_open(
+    runtime: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fastapi.py").write_text("raise SystemExit('a stranger's code ran')")
+    (tmp_path / "runpy.py").write_text("raise SystemExit('a stranger's code ran')")
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "note").open("w") as note:
+        os.set_inheritable(note.fileno(), True)
+        private_server(str(tiny_model), lambda _: None).close()
+    (process,) = servers(runtime)
+    opened = {str(path.readlink()) for path in Path(f"/proc/{process.pid}/fd").iterdir()}
+    assert str(tmp_path / "note") not in opened
+    assert process.cwd() == "/"
+
+
+def test_an_interrupted_start_leaves_no_server(runtime: Path, tiny_model: Path) -> None:
+    code = "from assistant.client.private import private_server; import sys; private_server(sys.argv[1], print).close()"
+    command = [sys.executable, "-u", *IGNORED, "-c", code, str(tiny_model)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asker:
+        assert asker.stdout is not None
+        assert asker.stdout.readline() == "starting the server\n"
+        asker.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in asker.communicate(timeout=30)[1]
+    assert not servers(runtime)
+
+
+def test_a_file_is_not_answered_by_a_server_of_another_of_its_name(
+    runtime: Path, tmp_path: Path, environment: dict[str, str], tiny_model: Path
+) -> None:
+    own = start(runtime, {**environment, "XDG_RUNTIME_DIR": str(runtime)}, "--model", str(tiny_model))
+    moved = own.socket.rename(runtime / "bedside.sock")
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "tiny.gguf"
+    other.write_bytes(tiny_model.read_bytes())
+    with connect(None, str(other)) as found:
+        assert found.where != str(moved)
+    moved.rename(own.socket)
+    stop(own)
 
 
 def test_it_ends_when_nobody_needs_it(runtime: Path, environment: dict[str, str]) -> None:

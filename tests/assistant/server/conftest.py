@@ -55,10 +55,8 @@ def start(folder: Path, environment: dict[str, str], *arguments: str) -> Served:
 def stop(running: Served) -> None:
     """End it as systemd does."""
     running.process.terminate()
-    assert running.process.wait(30) == 0
-    assert running.process.stderr is not None
-    assert running.process.stderr.read() == ""
-    running.process.stderr.close()
+    _, said = running.process.communicate(timeout=30)
+    assert (running.process.returncode, said) == (0, "")
     assert not running.socket.exists()
 
 

@@ -72,6 +72,18 @@ def test_a_socket_in_use_is_refused_and_a_dead_one_replaced(
     stop(start(tmp_path, environment))
 
 
+def test_an_end_leaves_the_socket_of_its_successor(tmp_path: Path, environment: dict[str, str]) -> None:
+    first = start(tmp_path, environment)
+    first.socket.unlink()
+    second = start(tmp_path, environment)
+    first.process.terminate()
+    assert first.process.communicate(timeout=30)[1] == ""
+    with second.local() as client:
+        assert client.get("/ready").status_code == 200
+    stop(second)
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_machines_are_let_in_with_a_key_only(tmp_path: Path, bedside: Bedside) -> None:
     done = bedside("serve", "--host", "0.0.0.0", "--port", "0", "--socket", str(tmp_path / "b.sock"))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

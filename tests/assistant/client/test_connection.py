@@ -1,0 +1,148 @@
+"""What a client makes of servers that are slow, broken, or no Bedside at all."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from assistant.ask.answer import Answer
+from assistant.ask.asking import Question, ask_server
+from assistant.client.connection import Connection
+from assistant.client.finding import connect
+from assistant.errors import ServerError
+
+Respond = Callable[[BaseHTTPRequestHandler], None]
+
+
+@contextmanager
+def serving(answer: Respond) -> Iterator[str]:
+    """A server whose every answer is written by `answer`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200) -> None:
+    handler.send_response(status)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def streams(*chunks: Any) -> Respond:
+    """Every path answers 200 with these chunks, and the closing line."""
+    lines = [f"data: {json.dumps(chunk)}\r\n\r\n" for chunk in chunks]
+    return lambda handler: send(handler, "".join([*lines, "data: [DONE]\n\n"]).encode())
+
+
+def test_chunks_are_read_however_their_lines_end() -> None:
+    with serving(streams({"a": 1}, {"b": "\u2028"})) as url, Connection(url) as connection:
+        assert list(connection.chat({})) == [{"a": 1}, {"b": "\u2028"}]
+
+
+def test_a_line_without_end_is_not_gathered() -> None:
+    sent = 0
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        send(handler, b"data: ")
+        try:
+            while sent < 64 * 2**20:
+                sent += handler.wfile.write(b"x" * 2**16)
+        except OSError:  # the client has had enough
+            return
+
+    with serving(endless) as url, Connection(url) as connection:
+        with pytest.raises(ServerError, match="is no Bedside server"):
+            list(connection.chat({}))
+        connection.close()
+    assert 8 * 2**20 < sent < 32 * 2**20
+
+
+CHOICE: dict[str, Any] = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
+FIELDS: dict[str, Any] = {"sources": [], "evidence": "insufficient", "notice": None, "retrieval": {}}
+
+
+def last(usage: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"model": "m", "choices": [CHOICE], "bedside": {**FIELDS, **fields}, "usage": usage}
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        [],
+        {"model": "m", "choices": [], "usage": 7},
+        {"model": "m", "choices": [], "bedside": 7},
+        {"model": "m", "choices": "x"},
+        last({"bedside": {}}, evidence="certain"),
+        last({"bedside": {}}, notice=7),
+        last({"prompt_tokens": 1}),
+        last({"bedside": {}}, sources=["x"]),
+    ],
+)
+def test_another_kind_of_server_is_named_as_such(chunk: Any) -> None:
+    with serving(streams(chunk)) as url, pytest.raises(ServerError, match=f"{url} is no Bedside server"):
+        list(ask_server(Question("fever", url=url), lambda _: None))
+
+
+def test_and_a_server_that_answers_as_ours_is_not() -> None:
+    with serving(streams(last({"bedside": {}}))) as url:
+        answer = list(ask_server(Question("fever", url=url), lambda _: None))[-1]
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.evidence) == ("x", "insufficient")
+
+
+@pytest.mark.parametrize("url", ["", "nowhere", "ftp://host", "http://[::1", "http://host:port"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ServerError, match="write http://HOST:PORT"):
+        Connection(url).model()
+
+
+def test_loading_is_waited_for_and_said_once() -> None:
+    left = 3
+
+    def loading(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal left
+        left -= handler.path == "/ready"
+        send(handler, b"{}", 503 if handler.path == "/ready" and left > 0 else 200)
+
+    said: list[str] = []
+    with serving(loading) as url, Connection(url) as connection:
+        connection.wait_until_ready(said.append)
+    assert (left, said) == (0, ["loading the model"])
+
+
+def test_a_server_that_fails_to_load_is_not_waited_for() -> None:
+    with serving(lambda handler: send(handler, b"", 500)) as url, Connection(url) as connection:
+        with pytest.raises(ServerError, match="has not loaded its model"):
+            connection.wait_until_ready(lambda _: None)
+        connection.close()
+
+
+def test_a_url_with_another_model_is_refused() -> None:
+    models = b'{"data": [{"id": "reference"}]}'
+    with serving(lambda handler: send(handler, models)) as url:
+        with pytest.raises(ServerError, match=r"has 'reference', not 'other'; leave --model or --url out"):
+            connect(url, "other")
+        connect(url, "reference").close()
