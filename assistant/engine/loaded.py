@@ -1,21 +1,25 @@
 """A model that answers several requests at once: file, template, context and scheduler, opened and closed together."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from assistant.engine.budget import check_memory
+from assistant.engine.kept import KeptPrompts
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.rows import measure_rows
 from assistant.engine.scheduler import Scheduler
-from assistant.engine.states import StateCache
+from assistant.engine.states import StateCache, common_prefix
+from models.disk import hash_file
 from models.gguf_header import read_header
 from models.runtime.chat import ChatTemplate
 from models.runtime.context import Context
-from models.runtime.library import default_threads
+from models.runtime.library import default_threads, library_build
 from models.runtime.model import Model
 from models.runtime.schema import SchemaCompiler
+from models.store import data_folder
 
 MICRO_BATCH_TOKENS = 128
 """As fast as 512, and an aborted prompt keeps what was finished. Below 64 other attention kernels read a prompt more slowly: at
@@ -36,19 +40,24 @@ class EngineSettings:
     queue_limit: int = 32
     threads: int | None = None
     """None: as many as there are cores, fewer beside busy neighbours."""
+    kept_prompts: tuple[str, ...] = ()
+    """System messages whose states are kept on disk; never what a client has sent."""
 
 
 class LoadedModel:
     """Submit and cancel through `scheduler`."""
 
-    def __init__(self, model: Model, template: ChatTemplate, context: Context, settings: EngineSettings) -> None:
+    def __init__(
+        self, model: Model, template: ChatTemplate, context: Context, settings: EngineSettings, key: str
+    ) -> None:
         self.model, self.template, self.context = model, template, context
         self.schemas = SchemaCompiler(model)
         self.costs = measure_rows(context)
         self.load_s = 0.0
-        self.scheduler = Scheduler(
-            context, self.costs, states=StateCache(settings.cache_bytes), queue_limit=settings.queue_limit
-        )
+        states = StateCache(settings.cache_bytes)
+        beginnings = [_beginning(template, model, text) for text in settings.kept_prompts]
+        kept = KeptPrompts(data_folder() / "states", key, beginnings, states) if beginnings else None
+        self.scheduler = Scheduler(context, self.costs, states=states, queue_limit=settings.queue_limit, kept=kept)
 
     @classmethod
     def open(cls, path: Path, settings: EngineSettings) -> "LoadedModel":
@@ -65,13 +74,14 @@ class LoadedModel:
             n_seq_max=settings.sequences + 1,
             kept_bytes=settings.cache_bytes,
         )
+        hashing = ThreadPoolExecutor(1).submit(hash_file, path)
         model = Model.load(path)
         try:
             template = ChatTemplate.from_model(model)
             threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
             batch = min(settings.batch_tokens, n_ctx)
             context = Context(model, n_ctx, settings.sequences + 1, batch, n_ubatch=MICRO_BATCH_TOKENS, threads=threads)
-            loaded = cls(model, template, context, settings)
+            loaded = cls(model, template, context, settings, _state_key(hashing.result(), context))
         except BaseException:
             model.close()
             raise
@@ -95,3 +105,18 @@ class LoadedModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _beginning(template: ChatTemplate, model: Model, system: str) -> list[int]:
+    """Tokens that every conversation with this system message begins with."""
+    prompts = [
+        template.prompt_ids(model, [{"role": "system", "content": system}, {"role": "user", "content": text}])
+        for text in ("a", "1")
+    ]
+    return prompts[0][: common_prefix(*prompts)]
+
+
+def _state_key(model_hash: str, context: Context) -> str:
+    """What a saved state depends on besides its tokens."""
+    sizes = f"{context.n_ctx} {context.n_seq_max} {context.n_batch} {context.n_ubatch}"
+    return f"{model_hash} {sizes} {library_build()}"

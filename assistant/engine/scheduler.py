@@ -8,8 +8,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from assistant.engine.kept import KeptPrompts
 from assistant.engine.pace import Pace
 from assistant.engine.plan import plan_rows
 from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, PromptScores, Queued, Ticket
@@ -52,8 +54,16 @@ class EngineStats:
 class Scheduler:
     """Requests in, events out, over one context whose last sequence is kept for padding."""
 
-    def __init__(self, context: Context, costs: RowCosts, *, states: StateCache, queue_limit: int) -> None:
-        self._context, self._costs, self._queue_limit = context, costs, queue_limit
+    def __init__(
+        self,
+        context: Context,
+        costs: RowCosts,
+        *,
+        states: StateCache,
+        queue_limit: int,
+        kept: KeptPrompts | None = None,
+    ) -> None:
+        self._context, self._costs, self._queue_limit, self._kept = context, costs, queue_limit, kept
         self._slots = Slots(context, states)
         self._batch = Batch(context.n_batch)
         self._queue: deque[Ticket] = deque()
@@ -127,6 +137,8 @@ class Scheduler:
         self._thread.join()
         self._context.reset_abort()
         self._batch.close()
+        if self._kept is not None:
+            self._kept.close()
 
     def _run(self) -> None:
         error = EngineClosedError("the engine is shutting down; try again in a moment")
@@ -341,6 +353,9 @@ class Scheduler:
         running.ticket.listener(running.progress())
         if running.waiting:
             return ()
+        if self._kept is not None:
+            with suppress(RuntimeFailure, MemoryError):
+                self._slots.keep_beginnings(running.slot, self._kept)
         if running.scoring:
             running.ticket.listener(PromptScores(tuple(running.scores)))
         if not running.ticket.request.max_tokens:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from assistant.engine.kept import KeptPrompts
 from assistant.engine.states import SHORTEST_TOKENS, SavedState, StateCache, common_prefix
 from models.errors import RuntimeFailure
 from models.runtime.context import Context
@@ -107,6 +108,16 @@ class Slots:
         self.grow(slot, tokens[:finished])
         self.cut(slot, min(self._context.seq_pos_max(slot.seq) + 1, len(slot.tokens)))
         return finished
+
+    def keep_beginnings(self, slot: Slot, kept: KeptPrompts) -> None:
+        """Hand over the state of each prompt to be kept that this sequence begins with, and of nothing behind it."""
+        spare = self._context.n_seq_max - 1
+        for prompt in kept.beginnings(slot.tokens):
+            self._context.seq_cp(slot.seq, spare, 0, len(prompt))
+            try:
+                kept.keep(prompt, self._context.save_state(spare))
+            finally:
+                self._context.seq_rm(spare)
 
     def release(self, slot: Slot) -> None:
         """The request has ended; what its sequence holds stays for the next one with the same beginning."""

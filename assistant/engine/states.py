@@ -24,41 +24,59 @@ class SavedState:
 
 
 class StateCache:
-    """Saved sequences by their tokens, those unused longest given up first."""
+    """Saved sequences by their tokens, those unused longest given up first, pinned ones never."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
+        self._pinned: list[SavedState] = []
         self._states: list[SavedState] = []
-        self.bytes_used = 0
+
+    @property
+    def bytes_used(self) -> int:
+        """Of all entries."""
+        return sum(len(kept.data) for kept in (*self._pinned, *self._states))
 
     def wants(self, tokens: Sequence[int], size_bytes: int) -> bool:
         """Whether it pays to save them: long enough, within the limit, and not the beginning of what is kept already."""
-        if len(tokens) < SHORTEST_TOKENS or size_bytes > self._limit_bytes:
+        if len(tokens) < SHORTEST_TOKENS or size_bytes > self._limit_bytes - self._pinned_bytes():
             return False
         key = _key(tokens)
-        return all(_common(kept.tokens, key) < len(key) for kept in self._states)
+        return all(_common(kept.tokens, key) < len(key) for kept in (*self._pinned, *self._states))
 
     def put(self, tokens: Sequence[int], data: bytes) -> None:
         """Keep a state; entries that are its beginnings go, and the oldest until all fit."""
         key = _key(tokens)
         self._states = [kept for kept in self._states if _common(kept.tokens, key) < len(kept.tokens)]
         self._states.append(SavedState(key, data))
-        self.bytes_used = sum(len(kept.data) for kept in self._states)
-        while self.bytes_used > self._limit_bytes:
-            self.bytes_used -= len(self._states.pop(0).data)
+        self._shrink()
+
+    def pin(self, tokens: Sequence[int], data: bytes) -> None:
+        """Keep a state for good; not where the limit has no room for it beside the others that are pinned."""
+        if self._pinned_bytes() + len(data) <= self._limit_bytes:
+            self._pinned.append(SavedState(_key(tokens), data))
+            self._shrink()
+
+    def _shrink(self) -> None:
+        used = self.bytes_used
+        while used > self._limit_bytes:
+            used -= len(self._states.pop(0).data)
+
+    def _pinned_bytes(self) -> int:
+        return sum(len(kept.data) for kept in self._pinned)
 
     def longest(self, prompt: Sequence[int]) -> tuple[SavedState | None, int]:
         """The entry that shares most first tokens with `prompt`, and how many; None and 0 where none shares any."""
         key = _key(prompt)
         best, length = None, 0
-        for kept in self._states:
+        for kept in (*self._pinned, *self._states):
             if (common := _common(kept.tokens, key)) > length:
                 best, length = kept, common
         return best, length
 
     def use(self, state: SavedState) -> None:
         """It counts as used now."""
-        self._states = [kept for kept in self._states if kept is not state] + [state]
+        if all(kept is not state for kept in self._pinned):
+            self._states = [kept for kept in self._states if kept is not state] + [state]
 
 
 def _key(tokens: Sequence[int]) -> NDArray[np.int32]:

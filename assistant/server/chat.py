@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`: plain conversations, and such that are answered from the libraries."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,13 +12,15 @@ from fastapi.responses import JSONResponse, Response
 from assistant.ask.answer import MAX_ANSWER_TOKENS
 from assistant.engine.request import Event, Finished, Piece, Reading, Request, TokenLogprob
 from assistant.engine.usage import Usage
+from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check
 from assistant.server.follow import Followed, follow
-from assistant.server.grounding import Grounded, GroundedText, first_fields, ground, library_names
-from assistant.server.service import Service, finish_reason, new_id, now, usage
+from assistant.server.grounding import Grounded, GroundedText, Turns, first_fields, ground, library_names
+from assistant.server.overflow import drop_oldest
+from assistant.server.service import DEFAULT_ANSWER_TOKENS, Service, finish_reason, new_id, now, usage
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected
-from assistant.server.wire import ChatRequest
+from assistant.server.wire import ChatRequest, Message
 from models.grounding import NO_ANSWER
 from models.runtime.model import Model
 
@@ -45,6 +47,8 @@ class _Prepared:
 
     requests: list[Request]
     grounded: Grounded | None
+    dropped: int
+    """Messages that were left out to make room."""
 
 
 def _prepare(service: Service, body: ChatRequest) -> _Prepared:
@@ -52,24 +56,36 @@ def _prepare(service: Service, body: ChatRequest) -> _Prepared:
     most = body.max_completion_tokens or body.max_tokens
     names = library_names(body.knowledge)
     if names:
-
-        def count(turns: list[dict[str, str]]) -> int:
-            return len(loaded.template.prompt_ids(loaded.model, turns))
-
         answer_tokens = min(most or MAX_ANSWER_TOKENS, MAX_ANSWER_TOKENS, loaded.most_tokens // 4)
+    else:
+        answer_tokens = min(most or DEFAULT_ANSWER_TOKENS, loaded.most_tokens // 4)
+
+    def count(turns: Turns) -> int:
+        return len(loaded.template.prompt_ids(loaded.model, turns))
+
+    def arrange(messages: Sequence[Message]) -> Grounded:
+        if not names:
+            return Grounded([message.turn for message in messages], ())
         with service.libraries.lock:
-            grounded = ground(service.libraries.index(names), body.messages, count, loaded.most_tokens - answer_tokens)
-        if not grounded.sources:
-            return _Prepared([], grounded)
-        prompt = loaded.template.prompt_ids(loaded.model, grounded.turns)
-        return _Prepared(
-            service.requests(body, prompt, most=answer_tokens, logprobs=body.logprob_count, ends_repetition=True),
-            grounded,
-        )
-    prompt = loaded.template.prompt_ids(loaded.model, [message.turn for message in body.messages])
+            return ground(service.libraries.index(names), messages, count, loaded.most_tokens - answer_tokens)
+
+    def fits(messages: Sequence[Message]) -> bool:
+        try:
+            return count(arrange(messages).turns) <= loaded.most_tokens - answer_tokens
+        except PromptTooLongError:
+            return False
+
+    messages = drop_oldest(body.messages, fits) if body.drops_oldest else body.messages
+    arranged, dropped = arrange(messages), len(body.messages) - len(messages)
+    if names and not arranged.sources:
+        return _Prepared([], arranged, dropped)
+    prompt = loaded.template.prompt_ids(loaded.model, arranged.turns)
+    if names:
+        requests = service.requests(body, prompt, most=answer_tokens, logprobs=body.logprob_count, ends_repetition=True)
+        return _Prepared(requests, arranged, dropped)
     schema = None if body.response_format is None else body.response_format.schema_of_answer
     requests = service.requests(body, prompt, most=most, schema=schema, logprobs=body.logprob_count)
-    return _Prepared(requests, None)
+    return _Prepared(requests, None, dropped)
 
 
 class _Reply:
@@ -82,7 +98,11 @@ class _Reply:
         sources = () if prepared.grounded is None else prepared.grounded.sources
         self._text = None if prepared.grounded is None else GroundedText(sources)
         evidence = "off" if self._text is None else self._text.evidence if not sources else "sufficient"
-        self._first = {**first_fields(sources, evidence), "notice": service.notice}
+        self._first = {
+            **first_fields(sources, evidence),
+            "notice": service.notice,
+            "dropped_messages": prepared.dropped,
+        }
 
     async def whole(self) -> dict[str, Any]:
         """The response in one object."""

@@ -39,9 +39,18 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     cache_mib: Annotated[
         int, typer.Option(metavar="N", min=0, help="Memory for prompts that made room for others, in MiB.")
     ] = 256,
+    warm: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A system message that your application sends: kept on disk once read, ready after a restart.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
-    _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), (parallel, context, cache_mib * 2**20))
+    doors = _Doors(host, port, socket_path, key_file, idle_exit)
+    _serve(model, doors, (parallel, context, cache_mib * 2**20), [_read_message(path) for path in warm or ()])
 
 
 @dataclass(frozen=True)
@@ -55,20 +64,22 @@ class _Doors:
     idle_exit_s: float | None
 
 
-def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int]) -> None:
+def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int], warm: list[str]) -> None:
     from assistant.ask.model_choice import choose_model
     from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, LoadedModel
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
     from assistant.server.listening import run_server, tcp_socket, unix_socket
+    from models.grounding import SYSTEM, SYSTEM_PLAIN
 
     key = None if doors.key_file is None else _read_key(doors.key_file)
     if doors.port is not None and doors.host not in LOCAL_HOSTS and key is None:
         raise ServeError(f"{doors.host} can be reached from other machines; give --key-file, or leave --host out")
     chosen = choose_model(model)
     parallel, context, cache_bytes = sizes
-    settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_bytes)
+    kept = (SYSTEM, SYSTEM_PLAIN, *warm)
+    settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_bytes, kept_prompts=kept)
     rules = DoorRules(key, (*LOCAL_HOSTS, doors.host))
     app = create_app(chosen.name, chosen.notice, lambda: LoadedModel.open(chosen.path, settings), rules)
     path = doors.socket or user_socket()
@@ -90,6 +101,13 @@ def _announce(name: str, path: Path, tcp: list[socket.socket], key: str | None) 
         host, port = each.getsockname()[:2]
         asked = "with the key" if key is not None else "without a key"
         print(f"and on http://{host}:{port}, {asked}", file=sys.stderr)
+
+
+def _read_message(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ServeError(f"cannot read the system message in {path} ({error}); check the file") from error
 
 
 def _read_key(path: Path) -> str:

@@ -89,6 +89,7 @@ class Service:
                 logprobs=logprobs,
                 scores_prompt=scores_prompt,
                 ends_repetition=ends_repetition or body.end_repetition,
+                drafting=body.drafting,
                 deadline_s=body.deadline_s,
             )
             for place in range(body.n)

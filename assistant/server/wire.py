@@ -64,6 +64,8 @@ class Sampled(_Wire):
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     end_repetition: bool = False
     """Ours: an answer that turns in a circle is ended."""
+    drafting: bool = True
+    """Ours: whether words that repeat earlier ones may be guessed; it changes speed only, so it is off for measuring."""
     deadline_s: Annotated[float, Field(gt=0, le=86400)] | None = None
     """Ours: seconds after which an answer ends with what it has."""
 
@@ -156,6 +158,8 @@ class ChatExtras(_Wire):
         | Annotated[list[Annotated[str, Field(max_length=64)]], Field(fail_fast=True, min_length=1, max_length=16)]
     ) = "off"
     """Whether to answer from passages, or the libraries to take them from."""
+    overflow: Literal["refuse", "drop_oldest"] = "refuse"
+    """What is done where the conversation leaves no room for an answer; how many messages were dropped is told."""
 
 
 class ChatRequest(Sampled):
@@ -172,6 +176,11 @@ class ChatRequest(Sampled):
     def knowledge(self) -> str | list[str]:
         """`on`, `off` or library ids."""
         return "off" if self.bedside is None else self.bedside.knowledge
+
+    @property
+    def drops_oldest(self) -> bool:
+        """Whether the oldest turns give way to an answer."""
+        return self.bedside is not None and self.bedside.overflow == "drop_oldest"
 
     @model_validator(mode="after")
     def _one_grounded_answer(self) -> "ChatRequest":

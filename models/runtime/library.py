@@ -5,6 +5,7 @@ import functools
 import os
 import threading
 from collections import deque
+from importlib.metadata import version
 from typing import Any
 
 import psutil
@@ -102,6 +103,11 @@ def c_flag_reader() -> int:
 def supports_gpu() -> bool:
     """Whether this build of llama.cpp can offload layers to a GPU and sees one."""
     return bool(llama().llama_supports_gpu_offload())
+
+
+def library_build() -> str:
+    """The library's version and what it was compiled for: a state that one build saved is none of another's."""
+    return f"{version('llama-cpp-python')} {llama().llama_print_system_info().decode('utf-8', 'replace').strip()}"
 
 
 def default_threads() -> int:

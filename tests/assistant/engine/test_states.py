@@ -48,6 +48,22 @@ def test_short_or_too_large_ones_are_not_wanted() -> None:
     assert not cache.wants(LONG, 21)
 
 
+def test_what_is_pinned_stays() -> None:
+    cache = StateCache(20)
+    cache.pin((9, *LONG), bytes(8))
+    cache.pin((8, *LONG), bytes(13))  # no room beside the first
+    for number in range(3):
+        assert cache.wants((number, *LONG), 12)
+        assert not cache.wants((number, *LONG), 13)
+        cache.put((number, *LONG), bytes(12))
+    assert [cache.longest((number, *LONG))[1] > 1 for number in (9, 8, 0, 1, 2)] == [True, False, False, False, True]
+    pinned, _ = cache.longest((9, *LONG))
+    assert pinned is not None
+    cache.use(pinned)
+    assert cache.bytes_used == 20
+    assert not cache.wants((9, *LONG), 1)
+
+
 @given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
 def test_common_prefix(left: list[int], right: list[int]) -> None:
     length = common_prefix(left, right)

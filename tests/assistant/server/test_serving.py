@@ -145,3 +145,20 @@ def test_a_connection_may_be_used_again(served: Served) -> None:
     with served.local() as client:
         for _ in range(3):
             assert client.get("/ready").status_code == 200
+
+
+def test_a_system_message_is_warm_after_a_restart(tmp_path: Path, environment: dict[str, str]) -> None:
+    system = "You answer for the night shift of a small ward. " * 12
+    (tmp_path / "system.txt").write_text(system + "\n")
+    own = {**environment, "BEDSIDE_HOME": str(tmp_path / "home")}
+    cached = []
+    for question in ("What is croup?", "What is asthma?"):
+        running = start(tmp_path, own, "--warm", str(tmp_path / "system.txt"))
+        turns = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+        with running.local() as client:
+            found = client.post(CHAT, json={"messages": turns, "max_tokens": 2}).json()
+        cached.append(found["usage"]["prompt_tokens_details"]["cached_tokens"])
+        total = found["usage"]["prompt_tokens"]
+        stop(running)
+    assert cached[0] == 0
+    assert total - 12 < cached[1] < total

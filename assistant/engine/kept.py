@@ -1,0 +1,91 @@
+"""States of system prompts on disk: what conversations begin with is not read again after a restart.
+
+Only prompts that the host writes itself or that its operator names are kept. What clients send may hold a patient's words.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from assistant.engine.states import SHORTEST_TOKENS, StateCache, common_prefix
+from models.disk import free_space, replacing, require_space
+from models.errors import StorageError
+
+MOST_BYTES = 2**30
+"""On disk, over all models; files unused longest go first."""
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_SUFFIX = ".state"
+
+
+class KeptPrompts:
+    """Prompts whose states are kept, in memory for as long as the engine runs and on disk for the next one.
+
+    `key` tells apart what must not be mixed up: the model's weights, the context's parameters, the library's version.
+    """
+
+    def __init__(self, folder: Path, key: str, prompts: Iterable[Sequence[int]], states: StateCache) -> None:
+        self._folder, self._key, self._states = folder, key, states
+        self._missing: list[tuple[int, ...]] = []
+        self._writers: list[threading.Thread] = []
+        for prompt in {tuple(prompt) for prompt in prompts if len(prompt) >= SHORTEST_TOKENS}:
+            data = self._read(prompt)
+            if data is None:
+                self._missing.append(prompt)
+            else:
+                states.pin(prompt, data)
+
+    def beginnings(self, tokens: Sequence[int]) -> list[tuple[int, ...]]:
+        """The prompts that `tokens` begins with and whose states are not kept yet."""
+        return [prompt for prompt in self._missing if common_prefix(prompt, tokens) == len(prompt)]
+
+    def keep(self, prompt: tuple[int, ...], data: bytes) -> None:
+        """Keep the state of a prompt, in memory at once, on disk soon; where there is no room it is read again next time."""
+        self._missing.remove(prompt)
+        self._states.pin(prompt, data)
+        writer = threading.Thread(target=self._write, args=(self._path(prompt), data), name="bedside-kept-prompt")
+        writer.start()
+        self._writers.append(writer)
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        for writer in self._writers:
+            writer.join()
+
+    def _path(self, prompt: Sequence[int]) -> Path:
+        digest = hashlib.sha256(self._key.encode() + b"\0" + np.asarray(prompt, dtype="<i4").tobytes())
+        return self._folder / f"{digest.hexdigest()}{_SUFFIX}"
+
+    def _read(self, prompt: Sequence[int]) -> bytes | None:
+        path = self._path(prompt)
+        try:
+            content = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        return data if hashlib.sha256(data).digest() == digest else None
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with suppress(StorageError, OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_room(len(data))
+            require_space(self._folder, len(data), free_space)
+            with replacing(path) as temporary:
+                temporary.chmod(0o600)
+                with temporary.open("wb") as stream:
+                    stream.write(hashlib.sha256(data).digest())
+                    stream.write(data)
+
+    def _make_room(self, needed_bytes: int) -> None:
+        found = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        used = sum(path.stat().st_size for path in found)
+        for path in found:
+            if used + needed_bytes <= MOST_BYTES:
+                return
+            used -= path.stat().st_size
+            path.unlink()
