@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench compare compare-heal scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench bench-serve compare compare-heal scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,25 @@ compare-heal: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.decode
+
+# llama-server and llama-bench from the very tree that is inside llama-cpp-python, and its two Python servers.
+build/peers/.installed: Makefile
+	rm -rf build/peers
+	$(PYTHON) -m venv build/peers/venv
+	build/peers/venv/bin/python -m pip install --quiet --progress-bar off 'cmake<4' openai safetensors websockets \
+		"llama-cpp-python[server]==$$($(BIN)/python -c "from importlib.metadata import version; print(version('llama-cpp-python'))")"
+	build/peers/venv/bin/python -m pip download --quiet --no-deps --no-binary :all: --dest build/peers \
+		"llama-cpp-python==$$($(BIN)/python -c "from importlib.metadata import version; print(version('llama-cpp-python'))")"
+	tar --directory build/peers --extract --file build/peers/llama_cpp_python-*.tar.gz
+	build/peers/venv/bin/cmake -S build/peers/llama_cpp_python-*/vendor/llama.cpp -B build/peers/cmake \
+		-DCMAKE_BUILD_TYPE=Release -DLLAMA_OPENSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_TESTS=OFF \
+		-DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF
+	build/peers/venv/bin/cmake --build build/peers/cmake --target llama-server llama-bench --parallel 2
+	touch $@
+
+# Not in CI: a quarter of an hour to build the peers, then an hour on two cores that nothing else may use; 3.5 GiB of disk.
+bench-serve: $(STAMP) build/peers/.installed
+	$(BIN)/python -m benchmarks.serve
 
 # Not in CI: an hour on two cores, and 40 GiB of disk while it runs.
 scale-check: $(STAMP)

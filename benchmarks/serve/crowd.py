@@ -1,0 +1,61 @@
+"""Throughput and latency at 1, 4 and 16 clients, against both of llama-cpp-python's servers."""
+
+import statistics
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from benchmarks.serve.client import Streamed, complete
+from benchmarks.serve.files import Prompts
+from benchmarks.serve.findings import Finding
+from benchmarks.serve.servers import Server, bedside, example_server, python_server
+
+CLIENTS = (1, 4, 16)
+_PROMPT, _ANSWER, _REQUESTS = 64, 32, 2
+
+
+def crowd(name: str, path: Path) -> Iterator[Finding]:
+    """Each client sends its requests one after the other; a server is loaded for itself."""
+    prompts = Prompts(path)
+    servers: list[tuple[AbstractContextManager[Server], Mapping[str, object]]] = [
+        (bedside(path, parallel=max(CLIENTS)), {"drafting": False}),
+        (python_server(path), {}),
+        (example_server(path, parallel=max(CLIENTS)), {"model": "model"}),
+    ]
+    found: dict[str, dict[int, tuple[float, float, float]]] = {}
+    for opening, extra in servers:
+        with opening as server:
+            complete(server.url, {**prompts.body(_PROMPT, _ANSWER), **extra})
+            found[server.name] = {count: _measure(server.url, prompts, extra, count) for count in CLIENTS}
+    ours, *peers = found
+    for count in CLIENTS:
+        for peer in peers:
+            mine, theirs = found[ours][count], found[peer][count]
+            what = f"{name}: {count} client{'s'[: count > 1]} ({peer})"
+            yield Finding(f"{what}: throughput", f"{mine[0]:.1f} tok/s", f"{theirs[0]:.1f} tok/s", mine[0] / theirs[0])
+            yield Finding(f"{what}: request, median", f"{mine[1]:.2f} s", f"{theirs[1]:.2f} s", theirs[1] / mine[1])
+            yield Finding(f"{what}: first token, median", f"{mine[2]:.2f} s", f"{theirs[2]:.2f} s", theirs[2] / mine[2])
+
+
+def _measure(url: str, prompts: Prompts, extra: Mapping[str, object], clients: int) -> tuple[float, float, float]:
+    """Tokens a second over all, median seconds of a request, median seconds to its first token."""
+    answers: list[Streamed] = []
+    bodies = [[{**prompts.body(_PROMPT, _ANSWER), **extra} for _ in range(_REQUESTS)] for _ in range(clients)]
+
+    def ask(mine: list[dict[str, object]]) -> None:
+        answers.extend(complete(url, body) for body in mine)
+
+    threads = [threading.Thread(target=ask, args=(mine,)) for mine in bodies]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(answers) != clients * _REQUESTS:
+        raise SystemExit(f"{url}: {len(answers)} of {clients * _REQUESTS} answers came")
+    span_s = max(each.ended_at for each in answers) - min(each.sent_at for each in answers)
+    return (
+        sum(each.completion_tokens for each in answers) / span_s,
+        statistics.median(each.ended_at - each.sent_at for each in answers),
+        statistics.median(each.first_s for each in answers),
+    )
