@@ -18,6 +18,7 @@ from assistant.server.follow import Followed, follow
 from assistant.server.grounding import Grounded, GroundedText, Turns, first_fields, ground, library_names
 from assistant.server.overflow import drop_oldest
 from assistant.server.service import DEFAULT_ANSWER_TOKENS, Service, finish_reason, new_id, now, usage
+from assistant.server.shapes import ChatCompletion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected
 from assistant.server.wire import ChatRequest, Message
@@ -29,7 +30,7 @@ def chat_router(service: Service) -> APIRouter:
     """The route, over one service."""
     router = APIRouter()
 
-    @router.post("/v1/chat/completions", response_model=None)
+    @router.post("/v1/chat/completions", response_model=None, responses=answer_or_stream(ChatCompletion))
     async def chat(body: ChatRequest, http: HttpRequest) -> Response:
         """Answer a conversation."""
         service.check_model(body.model)

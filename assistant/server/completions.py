@@ -12,6 +12,7 @@ from assistant.engine.request import Finished, Piece, PromptScores, Queued, Requ
 from assistant.server.errors import ApiError
 from assistant.server.follow import Followed, follow
 from assistant.server.service import Service, finish_reason, new_id, now, usage
+from assistant.server.shapes import Completion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected
 from assistant.server.wire import CompletionRequest
@@ -22,7 +23,7 @@ def completions_router(service: Service) -> APIRouter:
     """The route, over one service."""
     router = APIRouter()
 
-    @router.post("/v1/completions", response_model=None)
+    @router.post("/v1/completions", response_model=None, responses=answer_or_stream(Completion))
     async def complete(body: CompletionRequest, http: HttpRequest) -> Response:
         """Continue prompts."""
         service.check_model(body.model)

@@ -8,6 +8,7 @@ from fastapi.concurrency import run_in_threadpool
 from assistant.ask.answer import source_fields
 from assistant.knowledge.library import STARTER
 from assistant.server.service import Service
+from assistant.server.shapes import SearchResults
 from assistant.server.wire import SearchRequest
 
 
@@ -15,7 +16,7 @@ def knowledge_router(service: Service) -> APIRouter:
     """The route, over one service."""
     router = APIRouter()
 
-    @router.post("/v1/knowledge/search")
+    @router.post("/v1/knowledge/search", response_model=SearchResults)
     async def search(body: SearchRequest) -> dict[str, Any]:
         """The passages that fit a question best, with their scores."""
         names = body.libraries or [STARTER]

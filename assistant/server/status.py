@@ -3,9 +3,10 @@
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 
 from assistant.server.service import Service
+from assistant.server.shapes import Listed, ModelEntry, State
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -14,28 +15,28 @@ def status_router(service: Service) -> APIRouter:
     """The routes, over one service."""
     router = APIRouter()
 
-    @router.get("/health")
+    @router.get("/health", response_model=State)
     async def health() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @router.get("/ready")
+    @router.get("/ready", response_model=State)
     async def ready() -> dict[str, str]:
         """The model is loaded and takes requests; 503 otherwise."""
         service.ready()
         return {"status": "ready"}
 
-    @router.get("/metrics", response_model=None)
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus' text format."""
         return Response(service.metrics.text(), media_type=METRICS_TYPE)
 
-    @router.get("/v1/models")
+    @router.get("/v1/models", response_model=Listed[ModelEntry], response_model_exclude_unset=True)
     async def models() -> dict[str, Any]:
         """The one model."""
         return {"object": "list", "data": [_model(service)]}
 
-    @router.get("/v1/models/{name:path}")
+    @router.get("/v1/models/{name:path}", response_model=ModelEntry, response_model_exclude_unset=True)
     async def model(name: str) -> dict[str, Any]:
         """The one model, by its name."""
         service.check_model(name)

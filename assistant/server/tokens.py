@@ -7,6 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from assistant.engine.loaded import LoadedModel
 from assistant.server.service import Service
+from assistant.server.shapes import Detokenized, Tokenized, TokenizerInfo
 from assistant.server.wire import DetokenizeRequest, TokenizeRequest
 
 
@@ -14,7 +15,7 @@ def tokens_router(service: Service) -> APIRouter:
     """The routes, over one service."""
     router = APIRouter()
 
-    @router.post("/tokenize")
+    @router.post("/tokenize", response_model=Tokenized)
     async def tokenize(body: TokenizeRequest) -> dict[str, Any]:
         """Token ids of a text, or of messages as the model is asked with them."""
         loaded = service.ready()
@@ -27,13 +28,13 @@ def tokens_router(service: Service) -> APIRouter:
             ids = await run_in_threadpool(loaded.model.tokenize, text, add_bos=add_bos, parse_special=True)
         return {"tokens": ids, "count": len(ids), "max_model_len": loaded.most_tokens}
 
-    @router.post("/detokenize")
+    @router.post("/detokenize", response_model=Detokenized)
     async def detokenize(body: DetokenizeRequest) -> dict[str, str]:
         """The text of token ids, control tokens spelled out."""
         model = service.ready().model
         return {"prompt": await run_in_threadpool(model.detokenize, body.tokens, special=True)}
 
-    @router.get("/tokenizer_info")
+    @router.get("/tokenizer_info", response_model=TokenizerInfo)
     async def tokenizer_info() -> dict[str, Any]:
         """What a client must know to count tokens as the model does."""
         return _describe(service.ready())

@@ -2,11 +2,25 @@
 
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from pydantic import BaseModel
 
+from assistant.server.shapes import (
+    ChatCompletion,
+    Completion,
+    Detokenized,
+    Listed,
+    ModelEntry,
+    SearchResults,
+    State,
+    Tokenized,
+    TokenizerInfo,
+)
 from tests.assistant.server.conftest import Served
 
+STREAMED = ("/v1/chat/completions", "/v1/completions")
 FEW = settings(
     max_examples=12,
     deadline=None,
@@ -24,6 +38,47 @@ def test_every_path_keeps_to_the_document(served: Served) -> None:
         paths.add(operation.path)
         check(operation)
     assert {"/v1/chat/completions", "/v1/completions", "/tokenize", "/health", "/v1/knowledge/search"} <= paths
+
+
+ASKED = [{"role": "user", "content": "How is croup treated?"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "shape", "body"),
+    [
+        ("/v1/chat/completions", ChatCompletion, {"messages": ASKED, "max_tokens": 3}),
+        ("/v1/chat/completions", ChatCompletion, {"messages": ASKED, "max_tokens": 60, "bedside": {"knowledge": "on"}}),
+        (
+            "/v1/chat/completions",
+            ChatCompletion,
+            {"messages": ASKED, "max_tokens": 3, "n": 2, "logprobs": True, "top_logprobs": 2},
+        ),
+        ("/v1/completions", Completion, {"prompt": "Fever", "max_tokens": 3}),
+        ("/v1/completions", Completion, {"prompt": ["A", "B"], "max_tokens": 2, "n": 2, "echo": True, "logprobs": 2}),
+        ("/v1/knowledge/search", SearchResults, {"query": "croup"}),
+        ("/tokenize", Tokenized, {"prompt": "Fever"}),
+        ("/detokenize", Detokenized, {"tokens": [40, 41]}),
+        ("/tokenizer_info", TokenizerInfo, None),
+        ("/v1/models", Listed[ModelEntry], None),
+        ("/v1/models/reference", ModelEntry, None),
+        ("/health", State, None),
+        ("/ready", State, None),
+    ],
+)
+def test_answers_have_the_shape_that_is_told(
+    served: Served, path: str, shape: type[BaseModel], body: dict[str, Any] | None
+) -> None:
+    """The shapes allow no other field, so a new one that the document does not name fails here."""
+    with served.local() as client:
+        found = client.get(path) if body is None else client.post(path, json=body)
+        document = client.get("/openapi.json").json()
+    assert found.status_code == 200, found.text
+    told = shape.model_validate(found.json())
+    named = path.replace("/reference", "/{name}")
+    operation = document["paths"][named]["get" if body is None else "post"]
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema["$ref"].rpartition("/")[2] == type(told).__name__.replace("[", "_").replace("]", "_")
+    assert ("text/event-stream" in operation["responses"]["200"]["content"]) == (named in STREAMED)
 
 
 def check(operation: Any) -> None:
