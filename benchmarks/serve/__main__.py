@@ -17,6 +17,7 @@ from benchmarks.serve.crowd import crowd
 from benchmarks.serve.drafting import drafting
 from benchmarks.serve.files import FOLDER, NAMES, model_file
 from benchmarks.serve.findings import Finding
+from benchmarks.serve.memory import memory
 from benchmarks.serve.neighbour import busy_neighbour
 from benchmarks.serve.prefixes import restarted, shared_beginning
 from benchmarks.serve.streams import arriving_prompt, engine_loop, four_streams, one_stream
@@ -37,6 +38,7 @@ def parts(pairs: int) -> Mapping[str, tuple[Part, tuple[str, ...]]]:
         "neighbour": (partial(_with_pairs, busy_neighbour, pairs), ("1b",)),
         "drafting": (partial(_with_pairs, drafting, 8), ("8b",)),
         "abort": (partial(_with_pairs, abort, 8), ("8b",)),
+        "memory": (memory, NAMES),
         "crowd": (crowd, ("1b",)),
     }
 
@@ -62,7 +64,9 @@ def main() -> None:
             for finding in measure(name, model_file(name)):
                 findings.append(finding)
                 ratio = "" if finding.ratio is None else f"{finding.ratio:.2f}"
-                console.print(f"{finding.what}: {finding.ours} | {finding.peer} | {ratio} {finding.verdict}")
+                console.print(
+                    f"{finding.what}: {finding.ours} | {finding.peer} | {ratio} {finding.verdict}", soft_wrap=True
+                )
     table = Table(title=f"{platform.machine()}, {os.cpu_count()} CPUs, {chosen.pairs} pairs")
     for column in ("", "Bedside", "peer", "ratio", "goal", ""):
         table.add_column(column, justify="left" if not column else "right")
