@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 
 from models.gguf_metadata import LongArray, MetadataValue
+from models.pooling import Pooling, pooling_of
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,11 @@ class GgufHeader:
     def has_chat_template(self) -> bool:
         """Whether the file says how to write a conversation."""
         return bool(self.metadata.get("tokenizer.chat_template"))
+
+    @property
+    def pooling(self) -> Pooling:
+        """How an embedding model makes one vector of a text; "none" for a text model, "rank" for a reranker."""
+        return pooling_of(self.integer("pooling_type"))
 
     @property
     def ffn_widths(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import RuntimeFailure
+from models.pooling import Pooling, pooling_number
 from models.runtime.batch import Batch
 from models.runtime.errors import ContextFull, DecodeAborted
 from models.runtime.library import LOG, c_flag_reader, default_threads, llama, raise_interrupt
@@ -24,6 +25,8 @@ class Context:
 
     `flash_attention` None lets llama.cpp choose. `kv_type` "f32" with `flash_attention=False` is what comes within 1e-3
     of another implementation's logits. Only `abort` may be called while another thread decodes.
+    With `embeddings`, a `pooling` other than "none" makes one vector of each sequence, and a batch has `n_ubatch` tokens
+    at most: no sequence is pooled in parts.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Context:
         kv_type: str = "f16",
         flash_attention: bool | None = None,
         embeddings: bool = False,
+        pooling: Pooling = "none",
     ) -> None:
         library = llama()
         self.model = model
@@ -49,6 +53,7 @@ class Context:
                 f"a context of {n_ctx} tokens and {n_seq_max} sequences in batches of {min(n_batch, n_ubatch)} is"
                 f" impossible; use 1 or more of each, at most {_MAX_CONTEXT_TOKENS} tokens"
             )
+        self.pooling: Pooling = pooling if embeddings else "none"
         self._flag = ctypes.create_string_buffer(2)
         params = library.llama_context_default_params()
         params.n_ctx = n_ctx
@@ -59,6 +64,8 @@ class Context:
         params.type_k = params.type_v = _kv_type_number(kv_type)
         params.flash_attn_type = -1 if flash_attention is None else int(flash_attention)
         params.embeddings = embeddings
+        if embeddings:
+            params.pooling_type = pooling_number(pooling)
         params.kv_unified = True
         params.no_perf = True
         params.abort_callback = library.ggml_abort_callback(c_flag_reader())
@@ -101,6 +108,10 @@ class Context:
         if self._flag.raw[0]:
             self.reset_abort()
             raise DecodeAborted("decoding was stopped before it began")
+        if self.pooling != "none" and len(batch) > self.n_ubatch:  # llama.cpp asserts on it
+            raise ContextFull(
+                f"{len(batch)} tokens cannot be pooled in micro-batches of {self.n_ubatch}; shorten the text"
+            )
         mark = LOG.mark()
         status = llama().llama_decode(self.pointer, batch.struct)
         raise_interrupt()
@@ -137,9 +148,18 @@ class Context:
         return self._vector(pointer, self.model.n_vocab, "logits", row)
 
     def embedding(self, row: int) -> NDArray[np.float32]:
-        """A copy of the last hidden state (n_embd,) of batch row `row`; the context needs `embeddings=True`."""
+        """A copy of the last hidden state (n_embd,) of batch row `row`; the context needs `embeddings` without pooling."""
+        if self.pooling != "none":  # llama.cpp would answer with memory that nothing was written to
+            raise RuntimeFailure(f"this context pools its rows ({self.pooling}); ask `pooled_embedding` for a sequence")
         pointer = llama().llama_get_embeddings_ith(self.pointer, row)
         return self._vector(pointer, self.model.n_embd, "embedding", row).copy()
+
+    def pooled_embedding(self, seq: int) -> NDArray[np.float32]:
+        """A copy of the vector (n_embd_out,) that the last batch's rows of sequence `seq` were pooled to."""
+        pointer = None if self.pooling == "none" else llama().llama_get_embeddings_seq(self.pointer, seq)
+        if not pointer:
+            raise RuntimeFailure(f"the last batch has no pooled embedding of sequence {seq}; decode it with pooling")
+        return np.ctypeslib.as_array(pointer, shape=(self.model.n_embd_out,)).copy()
 
     def check_row(self, row: int) -> None:
         """Raise RuntimeFailure unless the last batch has logits for `row`; llama.cpp's samplers assert on it."""

@@ -32,6 +32,7 @@ class Model:
         self.n_vocab = int(library.llama_vocab_n_tokens(self._vocab))
         self.n_ctx_train = int(library.llama_model_n_ctx_train(pointer))
         self.n_embd = int(library.llama_model_n_embd(pointer))
+        self.n_embd_out = int(library.llama_model_n_embd_out(pointer))
         self.n_layer = int(library.llama_model_n_layer(pointer))
         self.metadata = _metadata(pointer)
         # Where a file names none, llama.cpp offers id 11 of GPT-2 or 1 of Llama: Qwen's have no BOS at all.
@@ -110,18 +111,25 @@ class Model:
         `add_bos` puts the BOS token first (pass `model.add_bos` to do as the file asks). `parse_special` turns the
         spelling of a control token into that token: only for text that we wrote ourselves.
         """
-        data = text.encode("utf-8", "replace")
-        capacity = len(data) + 2
-        tokens = (ctypes.c_int32 * capacity)()
-        count = llama().llama_tokenize(self.vocab, data, len(data), tokens, capacity, False, parse_special)
-        if count < 0:
-            raise RuntimeFailure(f"llama.cpp cannot tokenize a text of {len(data)} bytes; shorten it")
-        ids = list(tokens[:count])
+        ids = self._tokenize(text, False, parse_special)
         if not add_bos:
             return ids
         if self.bos is None:
             raise RuntimeFailure(f"{self.path} has no BOS token to add; pass add_bos=model.add_bos")
         return [self.bos, *ids]
+
+    def tokenize_whole(self, text: str) -> list[int]:
+        """Token ids of a text to embed, between those that the file puts around one: BOS or CLS, EOS or SEP."""
+        return self._tokenize(text, True, False)
+
+    def _tokenize(self, text: str, add_special: bool, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        capacity = len(data) + 4
+        tokens = (ctypes.c_int32 * capacity)()
+        count = llama().llama_tokenize(self.vocab, data, len(data), tokens, capacity, add_special, parse_special)
+        if count < 0:
+            raise RuntimeFailure(f"llama.cpp cannot tokenize a text of {len(data)} bytes; shorten it")
+        return list(tokens[:count])
 
     def token_bytes(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of `token`, perhaps part of a code point; control tokens are empty unless `special`."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.disk import replacing
 from models.errors import ModelFileError
+from models.pooling import Pooling, pooling_number
 from models.synthetic.shapes import Shape
 from models.synthetic.vocabulary import VocabularyKind, make_vocabulary
 from models.synthetic.weights import TensorSpec, checked_widths, float_chunks, random_generator, tensor_specs
@@ -45,12 +46,14 @@ def write_gguf(
     *,
     ffn_widths: Sequence[int] | None = None,
     vocabulary: VocabularyKind = "bpe",
+    pooling: Pooling | None = None,
 ) -> Path:
     """Write a random model to `path` and return it.
 
-    `ffn_widths` gives each layer its own FFN width (architecture `deci`, otherwise `llama`). F32 and F16 hold the very
-    weights of `write_checkpoint` with the same shape and seed; Q4_0 holds random blocks of the same spread, with the
-    embedding and output in Q6_K where the hidden size allows, as llama.cpp's quantizer does.
+    `ffn_widths` gives each layer its own FFN width (architecture `deci`, otherwise `llama`). `pooling` makes it an
+    embedding model, without a chat template. F32 and F16 hold the very weights of `write_checkpoint` with the same
+    shape and seed; Q4_0 holds random blocks of the same spread, with the embedding and output in Q6_K where the hidden
+    size allows, as llama.cpp's quantizer does.
     Raises ModelFileError for sizes that the type cannot hold, StorageError where `path` cannot be written.
     """
     import gguf
@@ -60,7 +63,9 @@ def write_gguf(
     with replacing(path) as temporary:
         writer = gguf.GGUFWriter(temporary, "llama" if ffn_widths is None else "deci")
         _add_metadata(writer, shape, file_type, ffn_widths)
-        _add_vocabulary(writer, shape, vocabulary)
+        _add_vocabulary(writer, shape, vocabulary, with_template=pooling is None)
+        if pooling is not None:
+            writer.add_pooling_type(gguf.PoolingType(pooling_number(pooling)))
         for spec, type_name in plans:
             kind = gguf.GGMLQuantizationType[type_name]
             writer.add_tensor_info(
@@ -93,7 +98,7 @@ def _add_metadata(writer: Any, shape: Shape, file_type: FileType, ffn_widths: Se
     writer.add_vocab_size(shape.vocab_size)
 
 
-def _add_vocabulary(writer: Any, shape: Shape, kind: VocabularyKind) -> None:
+def _add_vocabulary(writer: Any, shape: Shape, kind: VocabularyKind, *, with_template: bool) -> None:
     vocabulary = make_vocabulary(shape.vocab_size, kind)
     writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre("qwen2" if kind == "bpe" else "default")
@@ -106,7 +111,8 @@ def _add_vocabulary(writer: Any, shape: Shape, kind: VocabularyKind) -> None:
     writer.add_bos_token_id(vocabulary.bos)
     writer.add_eos_token_id(vocabulary.eos)
     writer.add_add_bos_token(True)
-    writer.add_chat_template(vocabulary.template)
+    if with_template:
+        writer.add_chat_template(vocabulary.template)
 
 
 def _gguf_name(name: str) -> str:

@@ -20,6 +20,12 @@ def weights_of(shape: Shape, seed: int = 0, ffn_widths: Sequence[int] | None = N
 
 def llama_logits(shape: Shape, weights: Mapping[str, Array], tokens: Sequence[int]) -> Array:
     """Logits (tokens, vocab) in float64."""
+    head = "model.embed_tokens.weight" if shape.tied else "lm_head.weight"
+    return np.asarray(llama_hidden(shape, weights, tokens) @ weights[head].T)
+
+
+def llama_hidden(shape: Shape, weights: Mapping[str, Array], tokens: Sequence[int]) -> Array:
+    """The last hidden states (tokens, hidden) in float64, after the last norm."""
     hidden = weights["model.embed_tokens.weight"][list(tokens)]
     for layer in range(shape.layers):
         prefix = f"model.layers.{layer}."
@@ -29,9 +35,7 @@ def llama_logits(shape: Shape, weights: Mapping[str, Array], tokens: Sequence[in
         gate = normed @ weights[prefix + "mlp.gate_proj.weight"].T
         up = normed @ weights[prefix + "mlp.up_proj.weight"].T
         hidden = hidden + (gate / (1 + np.exp(-gate)) * up) @ weights[prefix + "mlp.down_proj.weight"].T
-    hidden = _rms_norm(hidden, weights["model.norm.weight"], shape.rms_eps)
-    head = "model.embed_tokens.weight" if shape.tied else "lm_head.weight"
-    return np.asarray(hidden @ weights[head].T)
+    return _rms_norm(hidden, weights["model.norm.weight"], shape.rms_eps)
 
 
 def _rms_norm(values: Array, weight: Array, eps: float) -> Array:
