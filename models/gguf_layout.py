@@ -106,6 +106,11 @@ class GgufHeader:
         return pooling_of(self.integer("pooling_type"))
 
     @property
+    def is_encoder(self) -> bool:
+        """Whether llama.cpp reads a text in both directions, without a cache, and predicts no token."""
+        return "bert" in self.architecture or self.architecture == "gemma-embedding"
+
+    @property
     def ffn_widths(self) -> tuple[int, ...]:
         """FFN neurons of each layer."""
         return self.per_layer("feed_forward_length")

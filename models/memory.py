@@ -14,9 +14,12 @@ KV heads·(key + value length) elements; layers with a sliding window take less,
 
 Repacking: on CPUs llama.cpp copies Q4_0 matrices into anonymous memory in another order. The mapped pages that they
 came from can be dropped, so they count once in the total; while loading both may be resident (`load_peak_bytes`).
+
+An embedding model reads a text in one micro-batch and keeps what it puts out for every token: 4u·(vocabulary + width), and
+while it takes the mean of each of s sequences 4u·(2·width + s). Encoders have neither cache nor logits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.catalogue import CatalogueModel
 from models.gguf_layout import GgufHeader
@@ -81,6 +84,23 @@ def estimate_memory(
         compute_bytes=_compute_bytes(sizes, cells, rows, flash_attention)
         + 4 * sizes.vocab * n_seq_max
         + rows * sizes.widest_ffn * 34 // 32,
+    )
+
+
+def estimate_embedding_memory(model: GgufHeader, n_ctx: int, *, n_seq_max: int) -> MemoryEstimate:
+    """Memory of an embedding model that reads up to `n_ctx` tokens of up to `n_seq_max` texts at once."""
+    sizes = _of_header(model)
+    if model.is_encoder:
+        sizes = replace(sizes, vocab=0, kv_elements_per_token=0)
+    cells = -(-n_ctx // _CACHE_CELLS) * _CACHE_CELLS
+    return MemoryEstimate(
+        weights_bytes=sizes.weights_bytes,
+        repacked_bytes=sizes.repacked_bytes,
+        kv_bytes=int(cells * sizes.kv_elements_per_token * KV_BYTES_PER_ELEMENT["f16"]),
+        compute_bytes=_compute_bytes(sizes, cells, n_ctx, True)
+        + 4 * n_ctx * (sizes.vocab + model.n_embd)
+        + 4 * n_ctx * (2 * model.n_embd + n_seq_max)
+        + n_ctx * sizes.widest_ffn * 34 // 32,
     )
 
 

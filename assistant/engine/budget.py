@@ -1,5 +1,6 @@
 """What a model will take, worked out from its header before anything is loaded, against what is free."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import psutil
 from assistant.errors import MemoryBudgetError
 from models.gguf_header import read_header
 from models.gguf_layout import GgufHeader
-from models.memory import MemoryEstimate, estimate_memory
+from models.memory import MemoryEstimate, estimate_embedding_memory, estimate_memory
 
 _SMALLEST_CONTEXT = 256
 _GIB = 2**30
@@ -42,19 +43,33 @@ def check_memory(
     path: Path, n_ctx: int, *, n_ubatch: int, n_seq_max: int, kept_bytes: int, root: Path = Path("/")
 ) -> None:
     """Raise MemoryBudgetError, with the numbers and the largest context that fits, where the model does not."""
-    header, free_bytes = read_header(path), free_memory_bytes(root)
+    header = read_header(path)
 
     def need(tokens: int) -> MemoryNeed:
         return memory_need(header, tokens, n_ubatch=n_ubatch, n_seq_max=n_seq_max, kept_bytes=kept_bytes)
 
-    wanted = need(n_ctx)
+    _check(path, n_ctx, need, root)
+
+
+def check_embedding_memory(path: Path, n_ctx: int, *, n_seq_max: int, root: Path = Path("/")) -> None:
+    """`check_memory` for an embedding model whose longest text has `n_ctx` tokens."""
+    header = read_header(path)
+
+    def need(tokens: int) -> MemoryNeed:
+        return MemoryNeed(estimate_embedding_memory(header, tokens, n_seq_max=n_seq_max), 0)
+
+    _check(path, n_ctx, need, root)
+
+
+def _check(path: Path, n_ctx: int, need: Callable[[int], MemoryNeed], root: Path) -> None:
+    wanted, free_bytes = need(n_ctx), free_memory_bytes(root)
     if wanted.total_bytes <= free_bytes:
         return
     sizes = wanted.estimate
     numbers = (
         f"{path.name} with a context of {n_ctx} tokens takes {wanted.total_bytes / _GIB:.2f} GiB"
         f" (weights {sizes.weights_bytes / _GIB:.2f}, cache {sizes.kv_bytes / _GIB:.2f},"
-        f" computing {sizes.compute_bytes / _GIB:.2f}, kept prompts {kept_bytes / _GIB:.2f})"
+        f" computing {sizes.compute_bytes / _GIB:.2f}, kept prompts {wanted.kept_bytes / _GIB:.2f})"
         f" and {free_bytes / _GIB:.2f} GiB are free"
     )
     fitting = [

@@ -1,4 +1,4 @@
-"""A model that answers several requests at once: file, template, context and scheduler, opened and closed together."""
+"""A model at work: file, context and engine, opened and closed together. Text models answer, embedding models measure texts."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from assistant.engine.budget import check_memory
+from assistant.engine.budget import check_embedding_memory, check_memory
+from assistant.engine.embedder import Embedder
 from assistant.engine.kept import KeptPrompts
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.rows import measure_rows
-from assistant.engine.scheduler import Scheduler
+from assistant.engine.scheduler import EngineStats, Scheduler
 from assistant.engine.states import StateCache, common_prefix
 from models.disk import hash_file
+from models.errors import ModelFileError
 from models.gguf_header import read_header
 from models.runtime.chat import ChatTemplate
 from models.runtime.context import Context
@@ -26,6 +28,10 @@ MICRO_BATCH_TOKENS = 128
 48 in 42% of the speed with the reference model, in 83% with a 1B shape (one x86 core)."""
 
 
+EMBEDDING_SEQUENCES = 64
+"""Texts that are embedded in one decode, where they are short."""
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """How much a loaded model may take."""
@@ -33,7 +39,8 @@ class EngineSettings:
     sequences: int = 4
     """Requests that are worked on at once."""
     context_tokens: int = 8192
-    """Cells of the cache that they share; never more than the model was trained for times `sequences`."""
+    """Cells of the cache that they share; never more than the model was trained for times `sequences`. For an
+    embedding model the longest text."""
     batch_tokens: int = 512
     cache_bytes: int = 256 * 2**20
     """Main memory for sequences that made room for others."""
@@ -45,7 +52,7 @@ class EngineSettings:
 
 
 class LoadedModel:
-    """Submit and cancel through `scheduler`."""
+    """A text model. Submit and cancel through `scheduler`."""
 
     def __init__(
         self, model: Model, template: ChatTemplate, context: Context, settings: EngineSettings, key: str
@@ -93,6 +100,14 @@ class LoadedModel:
         """Prompt and answer together, for one request."""
         return self.scheduler.room
 
+    def check_alive(self) -> None:
+        """Raise EngineClosedError where it takes no request any more, with the reason."""
+        self.scheduler.check_alive()
+
+    def stats(self) -> EngineStats:
+        """What the engine does now, and has done so far."""
+        return self.scheduler.stats()
+
     def close(self) -> None:
         """End the scheduler, then free context and model."""
         self.scheduler.close()
@@ -105,6 +120,85 @@ class LoadedModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class LoadedEmbedder:
+    """An embedding model. Submit and cancel through `embedder`."""
+
+    def __init__(self, model: Model, context: Context, settings: EngineSettings) -> None:
+        self.model, self.context = model, context
+        self.load_s = 0.0
+        self.embedder = Embedder(context, queue_limit=settings.queue_limit)
+
+    @classmethod
+    def open(cls, path: Path, settings: EngineSettings) -> "LoadedEmbedder":
+        """Load a GGUF file that names a pooling.
+
+        Nothing stays open where it raises ModelFileError, MemoryBudgetError or RuntimeFailure.
+        """
+        started, neighbours = time.monotonic(), NeighbourMeter()
+        header = read_header(path)
+        n_ctx = min(settings.context_tokens, header.n_ctx_train)
+        sequences = min(EMBEDDING_SEQUENCES, n_ctx)
+        check_embedding_memory(path, n_ctx, n_seq_max=sequences)
+        model = Model.load(path)
+        try:
+            threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
+            context = Context(
+                model,
+                n_ctx,
+                sequences,
+                n_batch=n_ctx,
+                n_ubatch=n_ctx,
+                threads=threads,
+                embeddings=True,
+                pooling=header.pooling,
+            )
+            loaded = cls(model, context, settings)
+        except BaseException:
+            model.close()
+            raise
+        loaded.load_s = time.monotonic() - started
+        return loaded
+
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of one text."""
+        return self.embedder.room
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+        return self.model.n_embd_out
+
+    def check_alive(self) -> None:
+        """Raise EngineClosedError where it takes no request any more, with the reason."""
+        self.embedder.check_alive()
+
+    def stats(self) -> EngineStats:
+        """What the engine does now, and has done so far."""
+        return self.embedder.stats()
+
+    def close(self) -> None:
+        """End the embedder, then free context and model."""
+        self.embedder.close()
+        self.model.close()
+
+    def __enter__(self) -> "LoadedEmbedder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_model(path: Path, settings: EngineSettings) -> LoadedModel | LoadedEmbedder:
+    """Load a GGUF file as what it is. Raises what the two kinds raise, and ModelFileError for a reranker."""
+    pooling = read_header(path).pooling
+    if pooling == "rank":
+        raise ModelFileError(f"{path} is a reranker, which is not served; use a text model or an embedding model")
+    return LoadedModel.open(path, settings) if pooling == "none" else LoadedEmbedder.open(path, settings)
 
 
 def _beginning(template: ChatTemplate, model: Model, system: str) -> list[int]:
