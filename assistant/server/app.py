@@ -10,10 +10,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from assistant.engine.loaded import LoadedModel
+from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.server.chat import chat_router
 from assistant.server.completions import completions_router
 from assistant.server.door import Door, DoorRules
+from assistant.server.embeddings import embeddings_router
 from assistant.server.errors import REFUSALS, add_handlers
 from assistant.server.knowledge import knowledge_router
 from assistant.server.metrics import Metrics
@@ -22,13 +23,15 @@ from assistant.server.status import status_router
 from assistant.server.tokens import tokens_router
 
 
-def create_app(name: str, notice: str | None, load: Callable[[], LoadedModel], rules: DoorRules) -> FastAPI:
+def create_app(
+    name: str, notice: str | None, load: Callable[[], LoadedModel | LoadedEmbedder], rules: DoorRules
+) -> FastAPI:
     """An application that loads its model in the background, so that `/health` answers at once.
 
     A failing load ends the server: `app.state.failure` holds what was raised.
     """
     service = Service(name, Metrics(), notice=notice, started_at=time.time())
-    service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.scheduler.stats())
+    service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.stats())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -46,7 +49,14 @@ def create_app(name: str, notice: str | None, load: Callable[[], LoadedModel], r
     app = FastAPI(title="Bedside", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
     app.openapi = partial(_document, app)  # type: ignore[method-assign]  # as FastAPI has it done
     add_handlers(app)
-    for router in (chat_router, completions_router, tokens_router, knowledge_router, status_router):
+    for router in (
+        chat_router,
+        completions_router,
+        embeddings_router,
+        tokens_router,
+        knowledge_router,
+        status_router,
+    ):
         app.include_router(router(service))
     app.add_middleware(Door, rules=rules, activity=service.activity)
     app.state.service = service
@@ -65,7 +75,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-async def _load(app: FastAPI, service: Service, load: Callable[[], LoadedModel]) -> None:
+async def _load(app: FastAPI, service: Service, load: Callable[[], LoadedModel | LoadedEmbedder]) -> None:
     try:
         service.loaded = await asyncio.to_thread(load)
     except Exception as error:

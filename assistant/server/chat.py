@@ -53,7 +53,7 @@ class _Prepared:
 
 
 def _prepare(service: Service, body: ChatRequest) -> _Prepared:
-    loaded = service.ready()
+    loaded = service.text_model()
     most = body.max_completion_tokens or body.max_tokens
     names = library_names(body.knowledge)
     if names:
@@ -94,7 +94,7 @@ class _Reply:
 
     def __init__(self, service: Service, body: ChatRequest, prepared: _Prepared) -> None:
         self._service, self._body, self._requests = service, body, prepared.requests
-        self._model = service.ready().model
+        self._model = service.text_model().model
         self._head = {"id": new_id("chatcmpl"), "created": now(), "model": service.name}
         sources = () if prepared.grounded is None else prepared.grounded.sources
         self._text = None if prepared.grounded is None else GroundedText(sources)
@@ -198,7 +198,7 @@ class _Reply:
         return bool(getattr(self._body.stream_options, option, False))
 
     def _usage(self, ended: list[Finished]) -> dict[str, object]:
-        return usage(ended, self._service.ready().load_s) if ended else Usage().as_json()
+        return usage(ended, self._service.text_model().load_s) if ended else Usage().as_json()
 
     def _chunk(
         self,

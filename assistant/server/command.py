@@ -34,7 +34,10 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
         typer.Option(metavar="FILE", help="A file with the key that TCP clients must send.", show_default=False),
     ] = None,
     parallel: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Answers at once.")] = 4,
-    context: Annotated[int, typer.Option(metavar="N", min=256, help="Tokens that they share.")] = 8192,
+    context: Annotated[
+        int,
+        typer.Option(metavar="N", min=256, help="Tokens that they share; of an embedding model, those of one text."),
+    ] = 8192,
     idle_exit: Annotated[float | None, typer.Option(hidden=True, min=1)] = None,
     cache_mib: Annotated[
         int, typer.Option(metavar="N", min=0, help="Memory for prompts that made room for others, in MiB.")
@@ -67,7 +70,7 @@ class _Doors:
 def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int], warm: list[str]) -> None:
     from assistant.ask.model_choice import choose_model
     from assistant.client.sockets import user_socket
-    from assistant.engine.loaded import EngineSettings, LoadedModel
+    from assistant.engine.loaded import EngineSettings, open_model
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
     from assistant.server.listening import run_server, tcp_socket, unix_socket
@@ -81,7 +84,7 @@ def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int], warm: list[st
     kept = (SYSTEM, SYSTEM_PLAIN, *warm)
     settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_bytes, kept_prompts=kept)
     rules = DoorRules(key, (*LOCAL_HOSTS, doors.host))
-    app = create_app(chosen.name, chosen.notice, lambda: LoadedModel.open(chosen.path, settings), rules)
+    app = create_app(chosen.name, chosen.notice, lambda: open_model(chosen.path, settings), rules)
     path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)

@@ -37,7 +37,7 @@ def completions_router(service: Service) -> APIRouter:
 
 
 def _requests(service: Service, body: CompletionRequest) -> list[Request]:
-    model = service.ready().model
+    model = service.text_model().model
     found: list[Request] = []
     for prompt in _prompts(model, body):
         if not prompt:
@@ -75,7 +75,7 @@ class _Reply:
 
     def __init__(self, service: Service, body: CompletionRequest, requests: Sequence[Request]) -> None:
         self._service, self._body, self._requests = service, body, requests
-        self._model = service.ready().model
+        self._model = service.text_model().model
         self._head = {"id": new_id("cmpl"), "object": "text_completion", "created": now(), "model": service.name}
 
     async def whole(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class _Reply:
             yield frame({**self._head, "choices": [], "usage": self._usage([ended[place] for place in sorted(ended)])})
 
     def _usage(self, ended: Sequence[Finished]) -> dict[str, object]:
-        block = usage(ended, self._service.ready().load_s)
+        block = usage(ended, self._service.text_model().load_s)
         prompts = sum(each.prompt_tokens for each in ended[:: self._body.n])
         written = sum(each.completion_tokens for each in ended)
         return {**block, "prompt_tokens": prompts, "total_tokens": prompts + written}

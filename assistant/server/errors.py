@@ -47,7 +47,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     )
 }
 """What every path may answer."""
-_NOT_FIELDS = ("body", "str", "int", "TextPart")
+_NOT_FIELDS = ("body", "str", "int", "TextPart", "single", "texts", "ids", "id_lists")
 
 
 @dataclass

@@ -15,7 +15,7 @@ async def follow(service: Service, requests: Sequence[Request]) -> AsyncIterator
     last: dict[int, float] = {}
     ended = 0
     try:
-        async with aclosing(watch(service.ready().scheduler, requests)) as events:
+        async with aclosing(watch(service.text_model().scheduler, requests)) as events:
             async for place, event in events:
                 if isinstance(event, Piece) and event.tokens:
                     now = time.monotonic()

@@ -54,6 +54,12 @@ class Metrics:
             self._prompt_s.inc(event.first_token_s)
             self._decode_s.inc(event.decode_s or 0.0)
 
+    def embedded(self, prompt_tokens: int, elapsed_s: float) -> None:
+        """Texts whose vectors were computed."""
+        self._ended.labels("stop").inc()
+        self._counters["prompt_tokens"].inc(prompt_tokens)
+        self._prompt_s.inc(elapsed_s)
+
     def failed(self) -> None:
         """A request that could not be carried out."""
         self._ended.labels("failed").inc()

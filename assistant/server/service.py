@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.engine.loaded import LoadedModel
+from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.engine.request import Finished, Request
 from assistant.engine.usage import Usage
 from assistant.errors import EngineClosedError
@@ -42,20 +42,37 @@ class Service:
     libraries: Libraries = field(default_factory=Libraries)
     notice: str | None = None
     """What must be said with this model's answers."""
-    loaded: LoadedModel | None = None
+    loaded: LoadedModel | LoadedEmbedder | None = None
     started_at: float = 0.0
     draining: bool = False
 
-    def ready(self) -> LoadedModel:
-        """The model, once it is loaded. Raises EngineClosedError before."""
+    def ready(self) -> LoadedModel | LoadedEmbedder:
+        """The model of either kind, once it is loaded. Raises EngineClosedError before."""
         if self.loaded is None or self.draining:
             raise EngineClosedError(
                 "the server is shutting down; try again later"
                 if self.draining
                 else "the model is being loaded; try again"
             )
-        self.loaded.scheduler.check_alive()
+        self.loaded.check_alive()
         return self.loaded
+
+    def text_model(self) -> LoadedModel:
+        """The model, which has to be one that answers. Raises EngineClosedError before it is loaded, else ApiError."""
+        loaded = self.ready()
+        if not isinstance(loaded, LoadedModel):
+            raise self._of_the_other_kind("an embedding model; serve a text model for answers")
+        return loaded
+
+    def embedding_model(self) -> LoadedEmbedder:
+        """The model, which has to be one for embeddings. Raises EngineClosedError before it is loaded, else ApiError."""
+        loaded = self.ready()
+        if not isinstance(loaded, LoadedEmbedder):
+            raise self._of_the_other_kind("a text model; serve an embedding model for embeddings")
+        return loaded
+
+    def _of_the_other_kind(self, what: str) -> ApiError:
+        return ApiError(400, f"{self.name} is {what}", "model_kind", "model")
 
     def check_model(self, name: str | None) -> None:
         """One server has one model; a client may leave its name out. Raises ApiError for another."""
@@ -76,7 +93,7 @@ class Service:
         ends_repetition: bool = False,
     ) -> list[Request]:
         """The engine's requests of one prompt: `n` of them, seeds counted up."""
-        loaded = self.ready()
+        loaded = self.text_model()
         left = max(loaded.most_tokens - len(prompt), 1)
         wanted = DEFAULT_ANSWER_TOKENS if most is None else most
         return [
@@ -96,7 +113,7 @@ class Service:
         ]
 
     def _matcher(self, schema: dict[str, Any] | None) -> SchemaMatcher | None:
-        return None if schema is None else self.ready().schemas.compile(schema)
+        return None if schema is None else self.text_model().schemas.compile(schema)
 
 
 def new_id(kind: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse, Response
 
+from assistant.engine.loaded import LoadedEmbedder
 from assistant.server.service import Service
 from assistant.server.shapes import Listed, ModelEntry, State
 
@@ -60,4 +61,6 @@ def _model(service: Service) -> dict[str, Any]:
             "size_bytes": loaded.model.size_bytes,
             "parameters": loaded.model.n_params,
         }
+        if isinstance(loaded, LoadedEmbedder):
+            found["meta"]["dimensions"] = loaded.width
     return found

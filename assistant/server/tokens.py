@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
-from assistant.engine.loaded import LoadedModel
+from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.server.service import Service
 from assistant.server.shapes import Detokenized, Tokenized, TokenizerInfo
 from assistant.server.wire import DetokenizeRequest, TokenizeRequest
@@ -21,11 +21,10 @@ def tokens_router(service: Service) -> APIRouter:
         loaded = service.ready()
         if body.messages is not None:
             turns = [message.turn for message in body.messages]
-            ids = await run_in_threadpool(loaded.template.prompt_ids, loaded.model, turns)
+            asked = service.text_model()
+            ids = await run_in_threadpool(asked.template.prompt_ids, asked.model, turns)
         else:
-            add_bos = body.add_special_tokens and loaded.model.add_bos
-            text = body.prompt or ""
-            ids = await run_in_threadpool(loaded.model.tokenize, text, add_bos=add_bos, parse_special=True)
+            ids = await run_in_threadpool(_text_ids, loaded, body.prompt or "", body.add_special_tokens)
         return {"tokens": ids, "count": len(ids), "max_model_len": loaded.most_tokens}
 
     @router.post("/detokenize", response_model=Detokenized)
@@ -42,7 +41,15 @@ def tokens_router(service: Service) -> APIRouter:
     return router
 
 
-def _describe(loaded: LoadedModel) -> dict[str, Any]:
+def _text_ids(loaded: LoadedModel | LoadedEmbedder, text: str, special: bool) -> list[int]:
+    """As the routes read a text: a completion's control tokens as they are spelled, and none in a text to embed."""
+    model = loaded.model
+    if isinstance(loaded, LoadedModel):
+        return model.tokenize(text, add_bos=special and model.add_bos, parse_special=True)
+    return model.tokenize_whole(text) if special else model.tokenize(text, add_bos=False, parse_special=False)
+
+
+def _describe(loaded: LoadedModel | LoadedEmbedder) -> dict[str, Any]:
     model = loaded.model
 
     def spelled(token: int | None) -> str | None:

@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 MAX_CHOICES = 8
 MAX_PROMPTS = 64
+MAX_INPUTS = 2048
+"""Texts to embed in one request, as many as OpenAI takes: its clients send them so."""
 MAX_MESSAGES = 1024
 MAX_TEXT_CHARACTERS = 2**20
 MAX_STOPS = 16
@@ -25,6 +27,7 @@ def _encodable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
+Passage = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
 Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS), AfterValidator(_encodable)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 TokenIds = Annotated[list[TokenId], Field(fail_fast=True, min_length=1, max_length=MAX_TOKENS)]
@@ -219,6 +222,37 @@ class CompletionRequest(Sampled):
         if self.max_tokens == 0 and not self.echo:
             raise ValueError("max_tokens 0 gives nothing without echo")
         return self
+
+
+def _form(given: Any) -> str:
+    """Which of the forms of an input is meant, so that a refusal speaks of that one only."""
+    if not isinstance(given, list):
+        return "single"
+    first = given[0] if given else ""
+    return "id_lists" if isinstance(first, list) else "ids" if isinstance(first, int) else "texts"
+
+
+EmbeddingInput = Annotated[
+    Annotated[Passage, Tag("single")]
+    | Annotated[TokenIds, Tag("ids")]
+    | Annotated[list[Passage], Field(fail_fast=True, min_length=1, max_length=MAX_INPUTS), Tag("texts")]
+    | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=MAX_INPUTS), Tag("id_lists")],
+    Discriminator(_form),
+]
+
+
+class EmbeddingRequest(_Wire):
+    """`POST /v1/embeddings`."""
+
+    model: str | None = None
+    input: EmbeddingInput
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def is_base64(self) -> bool:
+        """Whether vectors are sent as their bytes."""
+        return self.encoding_format == "base64"
 
 
 class SearchRequest(_Wire):

@@ -37,7 +37,14 @@ def test_every_path_keeps_to_the_document(served: Served) -> None:
         operation: Any = found.ok()  # type: ignore[union-attr]  # an invalid document would fail here
         paths.add(operation.path)
         check(operation)
-    assert {"/v1/chat/completions", "/v1/completions", "/tokenize", "/health", "/v1/knowledge/search"} <= paths
+    assert {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/tokenize",
+        "/health",
+        "/v1/knowledge/search",
+    } <= paths
 
 
 ASKED = [{"role": "user", "content": "How is croup treated?"}]
