@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import get_args
 
+import gguf
 import numpy as np
 import pytest
 
 from models.errors import RuntimeFailure
 from models.gguf_header import read_header
+from models.memory import estimate_embedding_memory
 from models.pooling import Pooling, pooling_number, pooling_of
 from models.runtime.batch import Batch
 from models.runtime.context import Context
@@ -15,6 +17,7 @@ from models.runtime.errors import ContextFull
 from models.runtime.model import Model
 from models.synthetic.gguf import write_gguf
 from models.synthetic.shapes import Shape
+from tests.models.bert_in_numpy import WORDS, bert_hidden, bert_weights, write_bert
 from tests.models.llama_in_numpy import llama_hidden, weights_of
 
 SHAPE = Shape()
@@ -62,6 +65,34 @@ def test_several_texts_in_one_batch_are_pooled_as_the_file_says(tmp_path: Path, 
             assert np.abs(context.pooled_embedding(seq) - wanted).max() < 1e-4
         with pytest.raises(RuntimeFailure, match="no pooled embedding of sequence 3"):
             context.pooled_embedding(3)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_an_encoder_reads_in_both_directions(tmp_path: Path, pooling: Pooling) -> None:
+    path = write_bert(tmp_path / "bert.gguf", gguf.PoolingType(pooling_number(pooling)), seed=1)
+    weights = bert_weights(seed=1)
+    assert read_header(path).pooling == pooling
+    with Model.load(path) as model, open_context(model, pooling, n_ctx=64) as context, Batch(64) as batch:
+        texts = [model.tokenize_whole("Croup: give doses."), [2, 5, 3], [2, *[7, 8, 9] * 10, 3]]
+        assert [WORDS[token] for token in texts[0]] == "[CLS] croup [UNK] give dose ##s . [SEP]".split()
+        for seq, tokens in enumerate(texts):
+            add(batch, tokens, seq)
+        context.decode(batch)
+        for seq, tokens in enumerate(texts):
+            wanted = POOLED[pooling](bert_hidden(weights, tokens))
+            assert (
+                np.abs(context.pooled_embedding(seq) - wanted).max() < 5e-3
+            )  # ggml's GELU is a table of 16-bit floats
+
+
+def test_an_encoder_is_estimated_without_cache_and_logits(tmp_path: Path) -> None:
+    encoder = read_header(write_bert(tmp_path / "bert.gguf", gguf.PoolingType.CLS))
+    decoder = read_header(write_gguf(tmp_path / "m.gguf", SHAPE, pooling="last"))
+    assert (encoder.is_encoder, decoder.is_encoder) == (True, False)
+    assert estimate_embedding_memory(encoder, 64, n_seq_max=4).kv_bytes == 0
+    estimate = estimate_embedding_memory(decoder, 512, n_seq_max=4)
+    assert estimate.kv_bytes > 0
+    assert estimate.compute_bytes > 2 * 4 * 512 * SHAPE.vocab_size  # computed, and kept
 
 
 def test_rows_and_sequences_are_not_taken_for_each_other(text_model: Path) -> None:
