@@ -48,11 +48,7 @@ class Context:
         self.threads = default_threads() if threads is None else _checked_threads(threads)
         if not model.has_weights:
             raise RuntimeFailure(f"{model.path} was opened without its weights; load it without vocab_only")
-        if min(n_ctx, n_seq_max, n_batch, n_ubatch) < 1 or n_ctx > _MAX_CONTEXT_TOKENS:
-            raise RuntimeFailure(
-                f"a context of {n_ctx} tokens and {n_seq_max} sequences in batches of {min(n_batch, n_ubatch)} is"
-                f" impossible; use 1 or more of each, at most {_MAX_CONTEXT_TOKENS} tokens"
-            )
+        _check_sizes(n_ctx, n_seq_max, min(n_batch, n_ubatch))
         self.pooling: Pooling = pooling if embeddings else "none"
         self._flag = ctypes.create_string_buffer(2)
         params = library.llama_context_default_params()
@@ -239,6 +235,14 @@ class Context:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_sizes(n_ctx: int, n_seq_max: int, batch_tokens: int) -> None:
+    if min(n_ctx, n_seq_max, batch_tokens) < 1 or n_ctx > _MAX_CONTEXT_TOKENS:
+        raise RuntimeFailure(
+            f"a context of {n_ctx} tokens and {n_seq_max} sequences in batches of {batch_tokens} is"
+            f" impossible; use 1 or more of each, at most {_MAX_CONTEXT_TOKENS} tokens"
+        )
 
 
 def _checked_threads(threads: int) -> int:

@@ -62,10 +62,8 @@ def write_gguf(
     plans = [(spec, _tensor_type(spec, file_type)) for spec in specs]
     with replacing(path) as temporary:
         writer = gguf.GGUFWriter(temporary, "llama" if ffn_widths is None else "deci")
-        _add_metadata(writer, shape, file_type, ffn_widths)
+        _add_metadata(writer, shape, file_type, ffn_widths, pooling)
         _add_vocabulary(writer, shape, vocabulary, with_template=pooling is None)
-        if pooling is not None:
-            writer.add_pooling_type(gguf.PoolingType(pooling_number(pooling)))
         for spec, type_name in plans:
             kind = gguf.GGMLQuantizationType[type_name]
             writer.add_tensor_info(
@@ -81,7 +79,9 @@ def write_gguf(
     return path
 
 
-def _add_metadata(writer: Any, shape: Shape, file_type: FileType, ffn_widths: Sequence[int] | None) -> None:
+def _add_metadata(
+    writer: Any, shape: Shape, file_type: FileType, ffn_widths: Sequence[int] | None, pooling: Pooling | None
+) -> None:
     writer.add_name("synthetic")
     writer.add_file_type(_FILE_TYPE_NUMBERS[file_type])
     writer.add_block_count(shape.layers)
@@ -96,6 +96,8 @@ def _add_metadata(writer: Any, shape: Shape, file_type: FileType, ffn_widths: Se
     writer.add_rope_freq_base(shape.rope_theta)
     writer.add_layer_norm_rms_eps(shape.rms_eps)
     writer.add_vocab_size(shape.vocab_size)
+    if pooling is not None:
+        writer.add_uint32(f"{writer.arch}.pooling_type", pooling_number(pooling))
 
 
 def _add_vocabulary(writer: Any, shape: Shape, kind: VocabularyKind, *, with_template: bool) -> None:
