@@ -134,37 +134,36 @@ class Embedder:
 
     def _next(self) -> EmbeddingJob | None:
         with self._changed:
+            # Whoever was dropped after his decode had ended must not end another's.
+            self._context.reset_abort()
             while not (self._jobs or self._closing):
+                self._decoding = None
                 self._changed.wait()
             self._decoding = None if self._closing else self._jobs[0]
             return self._decoding
 
     def _step(self, job: EmbeddingJob) -> None:
         """One decode of a job's next texts; then it is another's turn."""
-        found: list[Vectors] = []
         failure: RuntimeFailure | None = None
         try:
-            found = self._embed(_that_fit(job.left, self._context))
+            job.done += self._embed(_that_fit(job.left, self._context))
         except DecodeAborted:
             self._aborted_steps += 1
         except RuntimeFailure as error:
             failure = error
+        vectors = None if job.left else np.stack(job.done)
         with self._changed:
-            # Under the lock: from here on nobody takes this decode for the one that runs, so no abort is left over.
-            self._decoding = None
-            self._context.reset_abort()
             self._steps += 1
-            job.done += found
             if job not in self._jobs:
                 return
             self._jobs.remove(job)
-            if failure is None and job.left:
+            if failure is None and vectors is None:
                 self._jobs.append(job)
                 return
-        if failure is None:
-            job.vectors.set_result(np.stack(job.done))
-        else:
+        if failure is not None:
             job.vectors.set_exception(failure)
+        elif vectors is not None:
+            job.vectors.set_result(vectors)
 
     def _embed(self, texts: Texts) -> list[Vectors]:
         self._batch.clear()
