@@ -2,13 +2,13 @@
 
 import asyncio
 import base64
+import json
 import time
-from typing import Any
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from assistant.engine.embedder import Texts, Vectors, unit
 from assistant.engine.loaded import LoadedEmbedder
@@ -72,19 +72,21 @@ async def _embed(service: Service, loaded: LoadedEmbedder, texts: Texts) -> Vect
     return vectors
 
 
-def _response(name: str, body: EmbeddingRequest, texts: Texts, vectors: Vectors) -> JSONResponse:
+def _response(name: str, body: EmbeddingRequest, texts: Texts, vectors: Vectors) -> Response:
     if body.dimensions is not None:
         vectors = unit(vectors[:, : body.dimensions])
     tokens = sum(len(each) for each in texts)
-    data: list[dict[str, Any]] = [
-        {
-            "object": "embedding",
-            "index": place,
-            "embedding": base64.b64encode(vector.astype("<f4").tobytes()).decode()
-            if body.is_base64
-            else vector.tolist(),
-        }
-        for place, vector in enumerate(vectors)
-    ]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return JSONResponse({"object": "list", "data": data, "model": name, "usage": usage})
+    head = json.dumps({"object": "list", "model": name, "usage": usage})
+    # One entry at a time: millions of numbers in one call would keep every other thread of the interpreter waiting.
+    data = ", ".join(
+        json.dumps({"object": "embedding", "index": place, "embedding": _written(vector, body)})
+        for place, vector in enumerate(vectors)
+    )
+    return Response(f'{head[:-1]}, "data": [{data}]}}', media_type="application/json")
+
+
+def _written(vector: Vectors, body: EmbeddingRequest) -> str | list[float]:
+    if body.is_base64:
+        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    return [float(number) for number in vector]
