@@ -14,6 +14,7 @@ from assistant.engine.embedder import Texts, Vectors, unit
 from assistant.engine.loaded import LoadedEmbedder
 from assistant.server.errors import ApiError
 from assistant.server.service import Service
+from assistant.server.shapes import Embeddings
 from assistant.server.watching import unless_disconnected
 from assistant.server.wire import EmbeddingRequest
 from models.runtime.model import Model
@@ -23,7 +24,7 @@ def embeddings_router(service: Service) -> APIRouter:
     """The route, over one service."""
     router = APIRouter()
 
-    @router.post("/v1/embeddings", response_model=None)
+    @router.post("/v1/embeddings", response_model=None, responses={200: {"model": Embeddings}})
     async def embed(body: EmbeddingRequest, http: HttpRequest) -> Response:
         """Vectors of length 1 for texts."""
         service.check_model(body.model)

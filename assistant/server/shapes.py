@@ -27,6 +27,8 @@ class ModelMeta(_Shape):
     description: str
     size_bytes: int
     parameters: int
+    dimensions: int | None = None
+    """Numbers in a vector, of an embedding model."""
 
 
 class ModelEntry(_Shape):
@@ -256,6 +258,28 @@ class Completion(_Shape):
     model: str
     choices: list[CompletionChoice]
     usage: UsageBlock
+
+
+class Embedding(_Shape):
+    """The vector of a text: numbers, or with `base64` their bytes, little-endian float32."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(_Shape):
+    """Tokens of all texts."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embeddings(Listed[Embedding]):
+    """`/v1/embeddings`."""
+
+    model: str
+    usage: EmbeddingUsage
 
 
 def answer_or_stream(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import schemathesis
 
+from assistant.server.shapes import Embeddings, Listed, ModelEntry, TokenizerInfo
 from models.runtime.model import Model
 from models.synthetic.gguf import write_gguf
 from models.synthetic.shapes import Shape
@@ -74,6 +75,16 @@ def test_openai_s_client_gets_the_directions_of_the_means(embedding: Served, mod
         assert np.linalg.norm(each.embedding) == pytest.approx(1, abs=1e-6)
         assert np.dot(each.embedding, wanted / np.linalg.norm(wanted)) > 0.9999
     assert found.usage.prompt_tokens == found.usage.total_tokens == sum(map(len, ids))
+
+
+def test_answers_have_the_shape_that_is_told(embedding: Served) -> None:
+    for encoding in ("float", "base64"):
+        Embeddings.model_validate(ask(embedding, input=TEXTS, encoding_format=encoding))
+    with embedding.local() as client:
+        (entry,) = Listed[ModelEntry].model_validate(client.get("/v1/models").json()).data
+        TokenizerInfo.model_validate(client.get("/tokenizer_info").json())
+    assert entry.meta is not None
+    assert entry.meta.dimensions == SHAPE.hidden_size
 
 
 def test_base64_holds_the_same_floats(embedding: Served) -> None:
