@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from assistant.engine.request import Finished, Piece, PromptScores, Queued, Request, TokenLogprob
 from assistant.server.errors import ApiError
 from assistant.server.follow import Followed, follow
-from assistant.server.service import Service, finish_reason, new_id, now, usage
+from assistant.server.service import Service, finish_reason, new_id, now, text_ids, usage
 from assistant.server.shapes import Completion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected
@@ -55,16 +55,16 @@ def _requests(service: Service, body: CompletionRequest) -> list[Request]:
 
 
 def _prompts(model: Model, body: CompletionRequest) -> list[list[int]]:
-    """Token ids as they were sent; text with the BOS that the file asks for, control tokens as they are spelled."""
+    """Token ids as they were sent; text as `text_ids` reads it."""
     given = body.prompt
     if isinstance(given, str):
-        return [model.tokenize(given, add_bos=model.add_bos, parse_special=True)]
+        return [text_ids(model, given)]
     prompts: list[list[int]] = []
     for each in given:
         if isinstance(each, int):
             return [[token for token in given if isinstance(token, int)]]
         if isinstance(each, str):
-            prompts.append(model.tokenize(each, add_bos=model.add_bos, parse_special=True))
+            prompts.append(text_ids(model, each))
         else:
             prompts.append(each)
     return prompts

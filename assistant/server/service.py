@@ -14,6 +14,7 @@ from assistant.server.errors import ApiError
 from assistant.server.grounding import Libraries
 from assistant.server.metrics import Metrics
 from assistant.server.wire import Sampled
+from models.runtime.model import Model
 from models.runtime.sampler import SamplingOptions
 from models.runtime.schema import SchemaMatcher
 
@@ -114,6 +115,13 @@ class Service:
 
     def _matcher(self, schema: dict[str, Any] | None) -> SchemaMatcher | None:
         return None if schema is None else self.text_model().schemas.compile(schema)
+
+
+def text_ids(model: Model, text: str, *, add_special: bool = True) -> list[int]:
+    """Ids of a client's text: control tokens as they are spelled, and the BOS that the file asks for, unless it is spelled."""
+    ids = model.tokenize(text, add_bos=add_special and model.add_bos, parse_special=True)
+    doubled = add_special and model.add_bos and ids[1:2] == [model.bos]
+    return ids[1:] if doubled else ids
 
 
 def new_id(kind: str) -> str:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
-from assistant.server.service import Service
+from assistant.server.service import Service, text_ids
 from assistant.server.shapes import Detokenized, Tokenized, TokenizerInfo
 from assistant.server.wire import DetokenizeRequest, TokenizeRequest
 
@@ -45,7 +45,7 @@ def _text_ids(loaded: LoadedModel | LoadedEmbedder, text: str, special: bool) ->
     """As the routes read a text: a completion's control tokens as they are spelled, and none in a text to embed."""
     model = loaded.model
     if isinstance(loaded, LoadedModel):
-        return model.tokenize(text, add_bos=special and model.add_bos, parse_special=True)
+        return text_ids(model, text, add_special=special)
     return model.tokenize_whole(text) if special else model.tokenize(text, add_bos=False, parse_special=False)
 
 

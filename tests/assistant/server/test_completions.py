@@ -69,6 +69,24 @@ def test_ids_are_taken_as_they_are_sent(served: Served, model: Model) -> None:
     assert choice["text"] == TEXT
 
 
+def test_a_begin_token_that_is_spelled_is_not_put_there_twice(served: Served, model: Model) -> None:
+    """Harnesses decode their token ids to text and count on finding the same ones."""
+    ids = model.tokenize(TEXT, add_bos=True, parse_special=True)
+    spelled = "<|begin|>" + TEXT
+    for prompt in (spelled, [spelled]):
+        (choice,) = ask(served, prompt=prompt, max_tokens=0, echo=True, logprobs=0)["choices"]
+        assert choice["text"] == spelled
+        told = choice["logprobs"]
+        assert "".join(told["tokens"]) == spelled
+        assert len(told["token_logprobs"]) == len(ids)
+        assert [spelled[place:][:3] for place in told["text_offset"][:2]] == ["<|b", "Cro"]
+    with served.local() as client:
+        for special in (True, False):
+            found = client.post("/tokenize", json={"prompt": spelled, "add_special_tokens": special}).json()
+            assert found["tokens"] == ids
+    assert ask(served, prompt=[ids[0], *ids], max_tokens=1)["usage"]["prompt_tokens"] == len(ids) + 1
+
+
 def test_a_prompt_can_be_scored_without_writing(served: Served) -> None:
     (choice,) = ask(served, prompt=TEXT, max_tokens=0, echo=True, logprobs=1)["choices"]
     assert choice["text"] == TEXT
