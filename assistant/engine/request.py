@@ -68,7 +68,7 @@ class PromptScores:
 
 @dataclass(frozen=True)
 class Piece:
-    """Tokens that came together, and the text they make certain (perhaps none)."""
+    """Tokens that came together, and the text they make certain (perhaps none); with `logprobs` the end token's is the last."""
 
     tokens: tuple[int, ...]
     text: str

@@ -112,12 +112,10 @@ class Running:
         if request.schema is not None:
             request.schema.mask(context.logits_in_place(row))
         token = self.sampler.sample(context, row)
-        if context.model.is_end(token):
-            return token
-        if request.schema is not None:
-            request.schema.accept(token)
         if logits is not None:
             logprobs.append(token_logprob(logits, token, request.logprobs or 0))
+        if request.schema is not None and not context.model.is_end(token):
+            request.schema.accept(token)
         return token
 
     def _reason_to_end(self) -> FinishReason | None:

@@ -337,7 +337,7 @@ class Scheduler:
         if drafts:
             wrong = len(drafts) - common_prefix(drafts, piece.tokens)
             self._slots.cut(running.slot, len(running.slot.tokens) - wrong)
-        if piece.tokens:
+        if piece.tokens or piece.logprobs:
             running.ticket.listener(piece)
         if reason is None and len(running.slot.tokens) >= self.room:
             reason = "context"

@@ -182,7 +182,7 @@ class _Reply:
     def _of_piece(self, place: int, event: Piece) -> list[bytes]:
         text = event.text if self._text is None else self._text.push(event.text)
         chunks = []
-        if text or event.logprobs:
+        if text or (event.tokens and self._body.logprobs):
             chunks.append(self._chunk(place, {"content": text}, logprobs=self._logprobs(event.logprobs)))
         checks = [] if self._text is None else self._text.new_checks()
         return [*chunks, *([self._chunk(place, {}, bedside=_check_fields(checks))] if checks else [])]
@@ -218,6 +218,7 @@ class _Reply:
         return frame(content)
 
     def _logprobs(self, found: tuple[TokenLogprob, ...] | list[TokenLogprob]) -> dict[str, Any] | None:
+        """Of the message's tokens; the one that ends it is no part of it."""
         if not self._body.logprobs:
             return None
         content = [
@@ -226,6 +227,7 @@ class _Reply:
                 "top_logprobs": [_token(self._model, token, value) for token, value in each.top],
             }
             for each in found
+            if not self._model.is_end(each.token)
         ]
         return {"content": content, "refusal": None}
 

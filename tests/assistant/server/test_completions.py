@@ -87,6 +87,28 @@ def test_a_begin_token_that_is_spelled_is_not_put_there_twice(served: Served, mo
     assert ask(served, prompt=[ids[0], *ids], max_tokens=1)["usage"]["prompt_tokens"] == len(ids) + 1
 
 
+def test_the_token_that_ends_an_answer_is_told_with_its_probability(served: Served, model: Model) -> None:
+    """lm-evaluation-harness asks for one token more and drops the last entry: without one it would drop the answer's."""
+    body: dict[str, Any] = {"prompt": TEXT, "max_tokens": 1, "logprobs": 1, "logit_bias": {str(model.eos): 100}}
+    (choice,) = ask(served, **body, echo=True)["choices"]
+    ids = model.tokenize(TEXT, add_bos=True, parse_special=True)
+    told = choice["logprobs"]
+    assert {len(entries) for entries in told.values()} == {len(ids) + 1}
+    assert (choice["text"], choice["finish_reason"], told["tokens"][-1]) == (TEXT, "stop", "<|end|>")
+    assert told["text_offset"][-1] == len(TEXT)
+    with served.openai() as client:
+        chunks = list(client.completions.create(model="reference", stream=True, **body))
+        spoken = client.chat.completions.create(
+            model="reference",
+            messages=[{"role": "user", "content": TEXT}],
+            logprobs=True,
+            max_tokens=1,
+            logit_bias={str(model.eos): 100},
+        )
+    assert [chunk.choices[0].logprobs.tokens for chunk in chunks if chunk.choices[0].logprobs] == [["<|end|>"]]
+    assert (spoken.choices[0].message.content, spoken.choices[0].logprobs.content) == ("", [])
+
+
 def test_a_prompt_can_be_scored_without_writing(served: Served) -> None:
     (choice,) = ask(served, prompt=TEXT, max_tokens=0, echo=True, logprobs=1)["choices"]
     assert choice["text"] == TEXT
