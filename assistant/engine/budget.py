@@ -34,19 +34,38 @@ class MemoryNeed:
         return self.estimate.load_peak_bytes + self.kept_bytes
 
 
-def memory_need(header: GgufHeader, n_ctx: int, *, n_ubatch: int, n_seq_max: int, kept_bytes: int) -> MemoryNeed:
+def memory_need(
+    header: GgufHeader, n_ctx: int, *, n_ubatch: int, n_seq_max: int, kept_bytes: int, precise: bool = False
+) -> MemoryNeed:
     """What a context of `n_ctx` tokens in `n_seq_max` sequences takes, beyond the program itself."""
-    return MemoryNeed(estimate_memory(header, n_ctx, n_ubatch=n_ubatch, n_seq_max=n_seq_max), kept_bytes)
+    estimate = estimate_memory(
+        header,
+        n_ctx,
+        kv_type="f32" if precise else "f16",
+        n_ubatch=n_ubatch,
+        n_seq_max=n_seq_max,
+        flash_attention=not precise,
+    )
+    return MemoryNeed(estimate, kept_bytes)
 
 
 def check_memory(
-    path: Path, n_ctx: int, *, n_ubatch: int, n_seq_max: int, kept_bytes: int, root: Path = Path("/")
+    path: Path,
+    n_ctx: int,
+    *,
+    n_ubatch: int,
+    n_seq_max: int,
+    kept_bytes: int,
+    precise: bool = False,
+    root: Path = Path("/"),
 ) -> None:
     """Raise MemoryBudgetError, with the numbers and the largest context that fits, where the model does not."""
     header = read_header(path)
 
     def need(tokens: int) -> MemoryNeed:
-        return memory_need(header, tokens, n_ubatch=n_ubatch, n_seq_max=n_seq_max, kept_bytes=kept_bytes)
+        return memory_need(
+            header, tokens, n_ubatch=n_ubatch, n_seq_max=n_seq_max, kept_bytes=kept_bytes, precise=precise
+        )
 
     _check(path, n_ctx, need, root)
 

@@ -49,6 +49,9 @@ class EngineSettings:
     """None: as many as there are cores, fewer beside busy neighbours."""
     kept_prompts: tuple[str, ...] = ()
     """System messages whose states are kept on disk; never what a client has sent."""
+    precise: bool = False
+    """Attention and cache in float32. llama.cpp's flash attention computes with keys and values of 16 bits whatever the cache
+    holds: the F32 reference model's scores lay up to 0.05 nats from transformers', and without it within 1e-4."""
 
 
 class LoadedModel:
@@ -80,15 +83,25 @@ class LoadedModel:
             n_ubatch=MICRO_BATCH_TOKENS,
             n_seq_max=settings.sequences + 1,
             kept_bytes=settings.cache_bytes,
+            precise=settings.precise,
         )
         hashing = ThreadPoolExecutor(1).submit(hash_file, path)
         model = Model.load(path)
         try:
             template = ChatTemplate.from_model(model)
             threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
-            batch = min(settings.batch_tokens, n_ctx)
-            context = Context(model, n_ctx, settings.sequences + 1, batch, n_ubatch=MICRO_BATCH_TOKENS, threads=threads)
-            loaded = cls(model, template, context, settings, _state_key(hashing.result(), context))
+            context = Context(
+                model,
+                n_ctx,
+                settings.sequences + 1,
+                min(settings.batch_tokens, n_ctx),
+                n_ubatch=MICRO_BATCH_TOKENS,
+                threads=threads,
+                kv_type="f32" if settings.precise else "f16",
+                flash_attention=False if settings.precise else None,
+            )
+            key = _state_key(hashing.result(), context, precise=settings.precise)
+            loaded = cls(model, template, context, settings, key)
         except BaseException:
             model.close()
             raise
@@ -210,7 +223,7 @@ def _beginning(template: ChatTemplate, model: Model, system: str) -> list[int]:
     return prompts[0][: common_prefix(*prompts)]
 
 
-def _state_key(model_hash: str, context: Context) -> str:
+def _state_key(model_hash: str, context: Context, *, precise: bool) -> str:
     """What a saved state depends on besides its tokens."""
-    sizes = f"{context.n_ctx} {context.n_seq_max} {context.n_batch} {context.n_ubatch}"
+    sizes = f"{context.n_ctx} {context.n_seq_max} {context.n_batch} {context.n_ubatch} {precise}"
     return f"{model_hash} {sizes} {library_build()}"

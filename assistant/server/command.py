@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,30 @@ from assistant.errors import ServeError
 _SHORTEST_KEY = 16
 
 
+_Port = Annotated[
+    int | None, typer.Option(metavar="N", min=0, max=65535, help="Listen on TCP as well.", show_default=False)
+]
+_Socket = Annotated[
+    Path | None,
+    typer.Option("--socket", metavar="PATH", help="The unix socket.  [default: the user's own]", show_default=False),
+]
+_KeyFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A file with the key that TCP clients must send.", show_default=False),
+]
+_Context = Annotated[
+    int, typer.Option(metavar="N", min=256, help="Tokens that they share; of an embedding model, those of one text.")
+]
+_Warm = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="A system message that your application sends: kept on disk once read, ready after a restart.",
+        show_default=False,
+    ),
+]
+
+
 def serve(  # noqa: PLR0917  (Typer makes an option of each)
     model: Annotated[
         str, typer.Option(metavar="ID|FILE", help="A model of the catalogue or your store, or a GGUF file.")
@@ -20,40 +44,24 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     host: Annotated[
         str, typer.Option(metavar="HOST", help="Address for --port; any but the loopback needs a key.")
     ] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(metavar="N", min=0, max=65535, help="Listen on TCP as well.", show_default=False)
-    ] = None,
-    socket_path: Annotated[
-        Path | None,
-        typer.Option(
-            "--socket", metavar="PATH", help="The unix socket.  [default: the user's own]", show_default=False
-        ),
-    ] = None,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A file with the key that TCP clients must send.", show_default=False),
-    ] = None,
+    port: _Port = None,
+    socket_path: _Socket = None,
+    key_file: _KeyFile = None,
     parallel: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Answers at once.")] = 4,
-    context: Annotated[
-        int,
-        typer.Option(metavar="N", min=256, help="Tokens that they share; of an embedding model, those of one text."),
-    ] = 8192,
+    context: _Context = 8192,
     idle_exit: Annotated[float | None, typer.Option(hidden=True, min=1)] = None,
     cache_mib: Annotated[
         int, typer.Option(metavar="N", min=0, help="Memory for prompts that made room for others, in MiB.")
     ] = 256,
-    warm: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="A system message that your application sends: kept on disk once read, ready after a restart.",
-            show_default=False,
-        ),
-    ] = None,
+    warm: _Warm = None,
+    precise: Annotated[
+        bool, typer.Option("--precise", help="Attention in float32: exact log probabilities, slower, a larger cache.")
+    ] = False,
 ) -> None:
     """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
-    doors = _Doors(host, port, socket_path, key_file, idle_exit)
-    _serve(model, doors, (parallel, context, cache_mib * 2**20), [_read_message(path) for path in warm or ()])
+    messages = tuple(_read_message(path) for path in warm or ())
+    sizes = _Sizes(parallel, context, cache_mib * 2**20, messages, precise)
+    _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), sizes)
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,18 @@ class _Doors:
     idle_exit_s: float | None
 
 
-def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int], warm: list[str]) -> None:
+@dataclass(frozen=True)
+class _Sizes:
+    """What the engine may take."""
+
+    sequences: int
+    context_tokens: int
+    cache_bytes: int
+    kept_prompts: tuple[str, ...]
+    precise: bool
+
+
+def _serve(model: str, doors: _Doors, sizes: _Sizes) -> None:
     from assistant.ask.model_choice import choose_model
     from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, open_model
@@ -80,9 +99,8 @@ def _serve(model: str, doors: _Doors, sizes: tuple[int, int, int], warm: list[st
     if doors.port is not None and doors.host not in LOCAL_HOSTS and key is None:
         raise ServeError(f"{doors.host} can be reached from other machines; give --key-file, or leave --host out")
     chosen = choose_model(model)
-    parallel, context, cache_bytes = sizes
-    kept = (SYSTEM, SYSTEM_PLAIN, *warm)
-    settings = EngineSettings(sequences=parallel, context_tokens=context, cache_bytes=cache_bytes, kept_prompts=kept)
+    kept = (*sizes.kept_prompts, SYSTEM, SYSTEM_PLAIN)
+    settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
     rules = DoorRules(key, (*LOCAL_HOSTS, doors.host))
     app = create_app(chosen.name, chosen.notice, lambda: open_model(chosen.path, settings), rules)
     path = doors.socket or user_socket()

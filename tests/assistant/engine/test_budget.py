@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ from tests.assistant.conftest import IGNORED
 MIDDLE = Shape(
     vocab_size=8192, hidden_size=1024, layers=12, ffn_size=4096, heads=16, kv_heads=4, head_dim=64, context=4096
 )
-SIZES = {"n_ubatch": 128, "n_seq_max": 5, "kept_bytes": 0}
+SIZES: dict[str, Any] = {"n_ubatch": 128, "n_seq_max": 5, "kept_bytes": 0}
 
 LOAD = """
 import sys
@@ -32,7 +33,7 @@ def resident():
     return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssFile"))) * 1024
 llama()
 before = resident()
-with LoadedModel.open(Path(sys.argv[1]), EngineSettings(context_tokens=4096, threads=1)) as loaded:
+with LoadedModel.open(Path(sys.argv[1]), EngineSettings(context_tokens=4096, threads=1, precise=sys.argv[2] == 'True')) as loaded:
     events = queue.Queue()
     loaded.scheduler.submit(Ticket(Request(tuple(range(5, 2005)), 40), events.put))
     while type(events.get()).__name__ not in ("Finished", "Failed"):
@@ -46,10 +47,11 @@ def middle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_gguf(tmp_path_factory.mktemp("budget") / "middle.gguf", MIDDLE, "q4_0")
 
 
-def test_the_need_is_what_a_loaded_model_holds(middle: Path) -> None:
-    command = [sys.executable, *IGNORED, "-c", LOAD, str(middle)]
+@pytest.mark.parametrize("precise", [False, True])
+def test_the_need_is_what_a_loaded_model_holds(middle: Path, precise: bool) -> None:
+    command = [sys.executable, *IGNORED, "-c", LOAD, str(middle), str(precise)]
     measured = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    need = memory_need(read_header(middle), 4096, **SIZES)
+    need = memory_need(read_header(middle), 4096, **SIZES, precise=precise)
     assert need.peak_bytes == pytest.approx(measured, rel=0.1)
 
 

@@ -1,6 +1,9 @@
 """`/v1/completions` as evaluation harnesses use it: exact tokens, exact probabilities, prompts in every form."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +12,10 @@ import pytest
 from models.resolve import resolve_gguf
 from models.runtime.model import Model
 from tests.assistant.engine.conftest import all_logits
-from tests.assistant.server.conftest import Served
+from tests.assistant.server.conftest import Served, start, stop
 
 ROUNDING = 0.2
+EXACT = 1e-4
 TEXT = "Croup is an infection of the upper airway."
 
 
@@ -107,6 +111,35 @@ def test_the_token_that_ends_an_answer_is_told_with_its_probability(served: Serv
         )
     assert [chunk.choices[0].logprobs.tokens for chunk in chunks if chunk.choices[0].logprobs] == [["<|end|>"]]
     assert (spoken.choices[0].message.content, spoken.choices[0].logprobs.content) == ("", [])
+
+
+@pytest.fixture(scope="module")
+def precise(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], tiny_model: Path
+) -> Iterator[Served]:
+    running = start(tmp_path_factory.mktemp("precise"), environment, "--precise", "--model", str(tiny_model))
+    yield running
+    stop(running)
+
+
+def test_precise_probabilities_are_those_of_float32_alone_or_beside_others(precise: Served, tiny_model: Path) -> None:
+    """By the server as harnesses ask it: prompts of unequal length in one body, four bodies at once."""
+    with Model.load(tiny_model) as tiny:
+        ids = tiny.tokenize(TEXT * 8, add_bos=False, parse_special=False)
+        prompts = [ids[start : start + 30 + 25 * start] for start in range(6)]
+        wanted = []
+        for prompt in prompts:
+            logits = all_logits(tiny, prompt)[:-1].astype(np.float64)
+            nats = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+            wanted.append(nats[np.arange(len(prompt) - 1), prompt[1:]])
+    body: dict[str, Any] = {"prompt": prompts, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: ask(precise, **body), range(4)))
+    for each in found:
+        for choice, nats in zip(each["choices"], wanted, strict=True):
+            told = choice["logprobs"]["token_logprobs"]
+            assert told[0] is None
+            assert np.abs(np.array(told[1:-1]) - nats).max() < EXACT
 
 
 def test_a_prompt_can_be_scored_without_writing(served: Served) -> None:
