@@ -54,12 +54,56 @@ def test_a_stream_joins_to_the_whole_answer_and_ends_with_usage(served: Served) 
     assert all(chunk.usage is None for chunk in chunks[:-1])
 
 
+def async_openai(served: Served) -> Any:
+    """Untyped, as `Served.openai`."""
+    local = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(served.socket)), timeout=60)
+    return openai.AsyncOpenAI(base_url="http://bedside/v1", api_key="none", http_client=local, max_retries=0)
+
+
+def test_async_streams_beside_each_other_join_to_the_whole_answer(served: Served) -> None:
+    async def read(asked: Any) -> str:
+        chunks = await asked
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
+
+    async def ask() -> tuple[str, list[str], str, str]:
+        async with async_openai(served) as client:
+            body = {"model": "reference", "messages": TURNS, "max_tokens": 24}
+            whole = await client.chat.completions.create(**body)
+            streams = (client.chat.completions.create(**body, stream=True) for _ in range(4))
+            streamed = await asyncio.gather(*map(read, streams))
+            text = {"model": "reference", "prompt": "Croup is", "max_tokens": 8}
+            written = await client.completions.create(**text)
+            chunks = await client.completions.create(**text, stream=True)
+            pieces = "".join([chunk.choices[0].text async for chunk in chunks])
+            return whole.choices[0].message.content, streamed, written.choices[0].text, pieces
+
+    whole, streamed, written, pieces = asyncio.run(ask())
+    assert len(whole) > 20
+    # Beside others a row is rounded differently, so that a late word may differ.
+    assert [each[:20] for each in streamed] == [whole[:20]] * 4
+    assert written == pieces
+
+
+def test_an_async_stream_that_is_closed_early_leaves_the_client_usable(served: Served) -> None:
+    async def ask() -> str:
+        async with async_openai(served) as client:
+            for _ in range(6):  # more than are worked on at once
+                asked = await client.chat.completions.create(
+                    model="reference", messages=TURNS, max_tokens=1500, stream=True, logit_bias={"1": -100}
+                )
+                async with asked:
+                    async for chunk in asked:
+                        if chunk.choices[0].delta.content:
+                            break
+            found = await client.chat.completions.create(model="reference", messages=TURNS, max_tokens=4)
+            return str(found.choices[0].message.content)
+
+    assert asyncio.run(ask())
+
+
 def test_many_async_clients_at_once(served: Served) -> None:
     async def ask_all() -> list[Any]:
-        transport = httpx.AsyncHTTPTransport(uds=str(served.socket))
-        async with openai.AsyncOpenAI(
-            base_url="http://bedside/v1", api_key="none", http_client=httpx.AsyncClient(transport=transport)
-        ) as client:
+        async with async_openai(served) as client:
             asked = (
                 client.chat.completions.create(
                     model="reference", messages=TURNS, max_tokens=12, seed=seed, temperature=0.9
@@ -99,6 +143,26 @@ def test_structured_output_is_parsed_by_the_client(served: Served) -> None:
         )
     assert set(json.loads(found.choices[0].message.content)) == {"drug", "route"}
     assert isinstance(parsed.choices[0].message.parsed, Dose)
+
+
+def test_structured_output_is_parsed_by_the_async_client_whole_and_as_it_streams(served: Served) -> None:
+    asked: dict[str, Any] = {"model": "reference", "messages": TURNS, "response_format": Dose, "max_tokens": 200}
+    asked |= {"temperature": 1.2, "seed": 4}
+
+    async def ask() -> tuple[Any, Any]:
+        async with async_openai(served) as client:
+            whole = await client.chat.completions.parse(**asked)
+            async with client.chat.completions.stream(**asked) as events:
+                kinds = {event.type async for event in events}
+                assert {"chunk", "content.delta", "content.done"} <= kinds
+                streamed = await events.get_final_completion()
+            return whole.choices[0].message.parsed, streamed.choices[0].message.parsed
+
+    whole, streamed = asyncio.run(ask())
+    assert isinstance(whole, Dose)
+    assert whole == streamed
+    with served.openai() as client, client.chat.completions.stream(**asked) as events:
+        assert events.get_final_completion().choices[0].message.parsed == whole
 
 
 def test_several_choices_and_probabilities(served: Served) -> None:
