@@ -74,7 +74,7 @@ scale-check: $(STAMP)
 build/harness-venv/.installed: Makefile
 	$(PYTHON) -m venv build/harness-venv
 	build/harness-venv/bin/python -m pip install --quiet --progress-bar off $(TORCH)
-	build/harness-venv/bin/python -m pip install --quiet --progress-bar off 'lm_eval>=0.4.13,<0.5' transformers accelerate
+	build/harness-venv/bin/python -m pip install --quiet --progress-bar off 'lm_eval[api]>=0.4.13,<0.5' transformers accelerate
 	touch $@
 
 harness-check: $(STAMP) build/harness-venv/.installed
