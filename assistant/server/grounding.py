@@ -4,6 +4,7 @@ Passages are numbered by their first appearance in the conversation, and stand b
 for. A client sends the ids of those that earlier turns were given, so that their text never moves and is not read again.
 """
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from assistant.server.wire import Message
 from models.grounding import SYSTEM, note_text, render_passages
 
 MAX_PASSAGES = 4
+_MARK_BEGUN = re.compile(r"\s*(\[\d{0,3}\]?)?")
+"""Behind a sentence: nothing yet, or what may become a citation mark, which would belong to it."""
 Turns = list[dict[str, str]]
 
 
@@ -136,9 +139,9 @@ class GroundedText:
         return shown
 
     def new_checks(self, *, ended: bool = False) -> list[Check]:
-        """Checks of sentences that have come to their end since the last call."""
+        """Checks of sentences that have come to their end since the last call: what follows is no mark of theirs."""
         found = check_answer(self.text, [source.grounding for source in self.sources])
-        whole = found if ended else [check for check in found if check.end < len(self.text)]
+        whole = found if ended else [check for check in found if not _MARK_BEGUN.fullmatch(self.text, check.end)]
         new = list(whole[len(self.checks) :])
         self.checks += new
         return new
