@@ -1,46 +1,55 @@
 """One thread less while that is faster: a neighbour that wakes up during an answer is noticed by the time of a token."""
 
-_TRIAL_TOKENS = 2  # how long the other count of threads is tried
+_TRIAL_TOKENS = 2  # how long another count of threads is tried
 _FIRST_TRIAL_AFTER = 4  # tokens; later trials come after 64, 128, ... so that they cost next to nothing
 _NEXT_TRIAL_AFTER = 64
+_LAST_TRIAL_AFTER = (
+    1024  # and no later than this: a neighbour that has gone must not be waited for till the end of days
+)
 _SLOW = 2.0  # a token that takes this many times what the other count took ends its turn at once
 
 
 class Pace:
-    """Chooses between all threads and one less by the times of the last tokens; `threads` is the choice."""
+    """Chooses up to `most` threads by the times of the last tokens, one more or one less at a time; `threads` is the choice."""
 
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._other = max(1, threads - 1)
+    def __init__(self, most: int, threads: int | None = None) -> None:
+        self.threads = most if threads is None else threads
+        self._most = most
         self._recent_s: dict[int, float] = {}
         self._tokens = 0
         self._trial_after = _FIRST_TRIAL_AFTER
-        self._on_trial = False
+        self._home: int | None = None
+        """During a trial the count that it may return to."""
+        self._went_up = False
 
     def observe(self, elapsed_s: float) -> bool:
         """Take the time of one token; True where `threads` has changed."""
-        if self._other == self.threads:
+        if self._most == 1:
             return False
         before = self._recent_s.get(self.threads, elapsed_s)
         self._recent_s[self.threads] = elapsed_s if not self._tokens else (before + elapsed_s) / 2
         self._tokens += 1
-        if not self._is_over(elapsed_s):
+        chosen = self._after_trial(self._home, elapsed_s) if self._home is not None else self._after_token(elapsed_s)
+        if chosen == self.threads:
             return False
-        self._on_trial = not self._on_trial and self._tokens >= self._trial_after
-        if self._on_trial:
-            self._trial_after = max(_NEXT_TRIAL_AFTER, self._trial_after * 2)
-        self.threads, self._other = self._other, self.threads
-        self._tokens = 0
+        self.threads, self._tokens = chosen, 0
         return True
 
-    def _is_over(self, elapsed_s: float) -> bool:
-        """Whether the other count shall have its turn: it is due for a trial, or known to be faster."""
-        other_s = self._recent_s.get(self._other)
-        if other_s is not None and elapsed_s > _SLOW * other_s:
-            return True
-        if self._on_trial:
-            if self._tokens < _TRIAL_TOKENS:
-                return False
-            self._on_trial = False
-            return other_s is not None and self._recent_s[self.threads] > other_s
-        return self._tokens >= self._trial_after
+    def _after_trial(self, home: int, elapsed_s: float) -> int:
+        """The count to go on with: this one until it was tried, or was seen to be much slower."""
+        if elapsed_s <= _SLOW * self._recent_s[home] and self._tokens < _TRIAL_TOKENS:
+            return self.threads
+        self._home = None
+        return home if self._recent_s[self.threads] > self._recent_s[home] else self.threads
+
+    def _after_token(self, elapsed_s: float) -> int:
+        """This count, a neighbouring one that is known to be much faster, or one to try."""
+        for other in (self.threads - 1, self.threads + 1):
+            if other in self._recent_s and elapsed_s > _SLOW * self._recent_s[other]:
+                return other
+        if self._tokens < self._trial_after:
+            return self.threads
+        self._trial_after = min(max(_NEXT_TRIAL_AFTER, self._trial_after * 2), _LAST_TRIAL_AFTER)
+        self._home = self.threads
+        self._went_up = self.threads == 1 or (not self._went_up and self.threads < self._most)
+        return self.threads + (1 if self._went_up else -1)

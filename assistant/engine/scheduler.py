@@ -62,6 +62,7 @@ class Scheduler:
         states: StateCache,
         queue_limit: int,
         kept: KeptPrompts | None = None,
+        most_threads: int | None = None,
     ) -> None:
         self._context, self._costs, self._queue_limit, self._kept = context, costs, queue_limit, kept
         self._slots = Slots(context, states)
@@ -71,7 +72,7 @@ class Scheduler:
         self._changed = threading.Condition()
         self._alone: Ticket | None = None
         """The only request of the decode that runs now: aborting it costs nobody else."""
-        self._pace = Pace(context.threads)
+        self._pace = Pace(most_threads or context.threads, context.threads)
         self._slowness = 1.0
         """What steps take against what was measured at the start."""
         self._failure: EngineClosedError | None = None

@@ -94,14 +94,42 @@ QUIET, BUSY = {2: 18.0, 1: 29.0}, {2: 1600.0, 1: 29.0}  # milliseconds a token t
 def test_pace_loses_little_whatever_the_neighbours_do(
     first: dict[int, float], then: dict[int, float], most_ms: float
 ) -> None:
-    pace, times_ms = Pace(threads=2), []
+    pace, times_ms = Pace(2), []
     for token in range(400):
         times_ms.append((first if token < 150 else then)[pace.threads])
         pace.observe(times_ms[-1])
     assert sum(times_ms) / len(times_ms) < most_ms
 
 
+def test_threads_that_were_left_to_a_neighbour_are_taken_back() -> None:
+    """He was busy while the model was loaded, and is gone."""
+    pace, quiet = Pace(4, threads=2), {1: 60.0, 2: 32.0, 3: 23.0, 4: 18.0}
+    for _ in range(600):
+        pace.observe(quiet[pace.threads])
+    assert pace.threads in (3, 4)
+    times_ms = []
+    for _ in range(3000):
+        times_ms.append(quiet[pace.threads])
+        pace.observe(times_ms[-1])
+    assert sum(times_ms) / len(times_ms) < 18.5
+
+
+def test_a_neighbour_who_goes_after_hours_is_noticed() -> None:
+    pace, times_ms = Pace(2), []
+    for _ in range(20000):
+        pace.observe(QUIET[pace.threads])
+    for _ in range(3000):
+        times_ms.append(BUSY[pace.threads])
+        pace.observe(times_ms[-1])
+    assert sum(times_ms) / len(times_ms) < 32
+    times_ms = []
+    for _ in range(3000):
+        times_ms.append(QUIET[pace.threads])
+        pace.observe(times_ms[-1])
+    assert sum(times_ms) / len(times_ms) < 23
+
+
 def test_one_thread_stays_one_thread() -> None:
-    pace = Pace(threads=1)
+    pace = Pace(1)
     assert not any(pace.observe(elapsed_s) for elapsed_s in (0.1, 5.0, 0.1, 0.1, 0.1, 0.1))
     assert pace.threads == 1
