@@ -355,7 +355,7 @@ class Scheduler:
         if running.waiting:
             return ()
         if self._kept is not None:
-            with suppress(RuntimeFailure, MemoryError):
+            with suppress(RuntimeFailure, MemoryError, RuntimeError):  # the last: no thread to write with
                 self._slots.keep_beginnings(running.slot, self._kept)
         if running.scoring:
             running.ticket.listener(PromptScores(tuple(running.scores)))

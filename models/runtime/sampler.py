@@ -1,4 +1,4 @@
-"""Choosing the next token with llama.cpp's own sampler chain, the likeliest one with numpy: no Python loop over the vocabulary."""
+"""Choosing the next token with llama.cpp's sampler chain, the likeliest with numpy; no Python loop over the vocabulary."""
 
 import weakref
 from dataclasses import dataclass
