@@ -27,7 +27,7 @@ from models.runtime.errors import DecodeAborted
 
 STEP_LIMIT_S = 0.25
 """A step that others wait for takes no longer, so that text flows and a cancellation is met soon."""
-ALONE_LIMIT_S = 1.0
+ALONE_LIMIT_S = 1.25
 """A step that only one prompt is in, and that can be aborted."""
 LONGEST_TURN_S = 1.0
 """So long shorter prompts may go before a longer one."""
@@ -294,6 +294,9 @@ class Scheduler:
             if self._closing or any(running.ticket.cancelled for running, _ in parts):
                 raise DecodeAborted("a request was cancelled before its step")
             self._alone = parts[0][0].ticket if len(parts) == 1 else None
+        threads = self._pace.threads if len(self._batch) <= SMALL_ROWS else self._pace.settled
+        if threads != self._context.threads:
+            self._context.set_threads(threads)
         started = time.perf_counter()
         try:
             self._context.decode(self._batch)
@@ -319,8 +322,8 @@ class Scheduler:
         self._steps += 1
         ratio = elapsed_s / self._costs.of(rows)
         self._slowness = max(0.5, self._slowness + _LEARNING * (min(ratio, _MOST_RATIO) - self._slowness))
-        if rows <= SMALL_ROWS and self._pace.observe(ratio):
-            self._context.set_threads(self._pace.threads)
+        if rows <= SMALL_ROWS:
+            self._pace.observe(ratio)
 
     def _take(self, running: Running, tokens: Sequence[int], rows: Sequence[int]) -> None:
         """What a decode gave one request."""

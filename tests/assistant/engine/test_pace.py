@@ -1,5 +1,6 @@
 """What the engine goes by: packing, neighbours, pace."""
 
+import random
 import subprocess
 import sys
 import time
@@ -127,6 +128,24 @@ def test_a_neighbour_who_goes_after_hours_is_noticed() -> None:
         times_ms.append(QUIET[pace.threads])
         pace.observe(times_ms[-1])
     assert sum(times_ms) / len(times_ms) < 23
+
+
+def test_a_late_token_now_and_then_does_not_cost_a_thread() -> None:
+    rng, pace, times_ms = random.Random(1), Pace(2), []
+    for _ in range(6000):
+        late = rng.choice((1.0, 1.7, 2.5)) if rng.random() < 0.1 else rng.uniform(1.0, 1.1)
+        times_ms.append(QUIET[pace.threads] * late)
+        pace.observe(times_ms[-1])
+    unchanged_ms = QUIET[2] * (0.9 * 1.05 + 0.1 * (1.0 + 1.7 + 2.5) / 3)
+    assert sum(times_ms) / len(times_ms) < 1.04 * unchanged_ms
+
+
+def test_a_trial_is_for_tokens_only() -> None:
+    pace = Pace(2)
+    while pace.threads == 2:
+        assert pace.settled == 2
+        pace.observe(18.0)
+    assert (pace.threads, pace.settled) == (1, 2)
 
 
 def test_one_thread_stays_one_thread() -> None:

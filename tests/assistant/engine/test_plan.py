@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.engine.plan import plan_rows
+from assistant.engine.plan import TILE_ROWS, plan_rows
 from assistant.engine.rows import SMALL_ROWS, RowCosts, measure_rows
 from models.runtime.context import Context
 from tests.assistant.engine.conftest import COSTS
@@ -76,3 +76,11 @@ def test_rows_are_measured_and_the_context_left_empty(context: Context) -> None:
     assert sorted(costs.elapsed_s) == [*range(1, SMALL_ROWS + 1), 32, 64, 128]
     assert min(costs.elapsed_s.values()) > 0
     assert context.seq_pos_max(0) == -1
+
+
+def test_a_prompt_alone_is_read_in_whole_tiles() -> None:
+    costs = RowCosts({1: 0.01, 2: 0.02})
+    assert plan_rows(costs, 0, 500, [], limit_s=1.0, most=512).prompt == TILE_ROWS
+    assert plan_rows(costs, 0, 90, [], limit_s=1.0, most=512).prompt == 90
+    assert plan_rows(costs, 0, 500, [], limit_s=0.5, most=512).prompt == 50
+    assert plan_rows(costs, 1, 500, [[]], limit_s=1.0, most=512).prompt == 99
