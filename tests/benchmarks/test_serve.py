@@ -32,8 +32,6 @@ def test_prompts_have_the_tokens_they_say_and_answers_theirs(server: Server) -> 
         assert (answer.usage["prompt_tokens"], answer.completion_tokens) == (100, 24)
         assert answer.sent_at < answer.arrived_at[0] <= answer.arrived_at[-1] <= answer.ended_at
         assert answer.usage["bedside"]["drafted_tokens"] == 0
-        # The server's own clock, which the client's must not fall short of.
-        assert answer.decode_tokens_per_s < 2 * answer.usage["bedside"]["decode_tokens_per_s"]
 
 
 def test_an_answer_that_is_cut_is_no_measurement(server: Server) -> None:
