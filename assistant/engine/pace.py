@@ -4,11 +4,10 @@ import statistics
 from collections import deque
 
 _TRIAL_TOKENS = 2  # how long another count of threads is tried
-_FIRST_TRIAL_AFTER = 4  # tokens; later trials come after 64, 128, ... so that they cost next to nothing
-_NEXT_TRIAL_AFTER = 64
-_LAST_TRIAL_AFTER = (
-    1024  # and no later than this: a neighbour that has gone must not be waited for till the end of days
-)
+_FIRST_TRIAL_AFTER = 4  # tokens, to know what another count takes
+_TRIAL_AFTER_CHANGE = 64  # a choice that rests on two tokens is asked again
+_TRIAL_AFTER_STAY = 1024  # so that trials cost next to nothing, and a neighbour that has gone is noticed
+_CLEARLY = 0.85  # one thread less must take at most this share of the time: prompts need every thread
 _REMEMBERED_TOKENS = 5  # of which the middle one counts: a single late token says nothing about the threads
 _SLOW = 2.0  # a token that takes this many times what the other count took ends its turn at once
 
@@ -50,9 +49,11 @@ class Pace:
         if elapsed_s <= _SLOW * self._typical_s(home) and self._tokens < _TRIAL_TOKENS:
             return self.threads
         self._home = None
-        if self._typical_s(self.threads) > self._typical_s(home):
+        needed = _CLEARLY if self.threads < home else 1.0
+        if self._typical_s(self.threads) > needed * self._typical_s(home):
+            self._trial_after = _TRIAL_AFTER_STAY
             return home
-        self._trial_after = _NEXT_TRIAL_AFTER  # two tokens may err: ask again soon
+        self._trial_after = _TRIAL_AFTER_CHANGE
         return self.threads
 
     def _after_token(self, elapsed_s: float) -> int:
@@ -62,7 +63,6 @@ class Pace:
                 return other
         if self._tokens < self._trial_after:
             return self.threads
-        self._trial_after = min(max(_NEXT_TRIAL_AFTER, self._trial_after * 2), _LAST_TRIAL_AFTER)
         self._home = self.threads
         self._went_up = self.threads == 1 or (not self._went_up and self.threads < self._most)
         return self.threads + (1 if self._went_up else -1)

@@ -36,9 +36,13 @@ class StateCache:
         """Of all entries."""
         return sum(len(kept.data) for kept in (*self._pinned, *self._states))
 
+    def holds(self, size_bytes: int) -> bool:
+        """Whether the limit allows a state of that size, others given up for it."""
+        return size_bytes <= self._limit_bytes - self._pinned_bytes()
+
     def wants(self, tokens: Sequence[int], size_bytes: int) -> bool:
         """Whether it pays to save them: long enough, within the limit, and not the beginning of what is kept already."""
-        if len(tokens) < SHORTEST_TOKENS or size_bytes > self._limit_bytes - self._pinned_bytes():
+        if len(tokens) < SHORTEST_TOKENS or not self.holds(size_bytes):
             return False
         key = _key(tokens)
         return all(_common(kept.tokens, key) < len(key) for kept in (*self._pinned, *self._states))

@@ -105,7 +105,7 @@ def test_pace_loses_little_whatever_the_neighbours_do(
 def test_threads_that_were_left_to_a_neighbour_are_taken_back() -> None:
     """He was busy while the model was loaded, and is gone."""
     pace, quiet = Pace(4, threads=2), {1: 60.0, 2: 32.0, 3: 23.0, 4: 18.0}
-    for _ in range(600):
+    for _ in range(1500):
         pace.observe(quiet[pace.threads])
     assert pace.threads in (3, 4)
     times_ms = []

@@ -310,3 +310,22 @@ def test_a_circle_is_ended_where_that_is_asked_for(scheduler: Scheduler, model: 
     prompt = prompt_of(model, TEXT)
     assert Asked(scheduler, Request(prompt, 120, circling, ends_repetition=True)).end().reason == "repetition"
     assert Asked(scheduler, Request(prompt, 120, circling)).end().reason == "length"
+
+
+def test_idle_sequences_leave_the_cache_for_memory_and_come_back(model: Model, context: Context) -> None:
+    """Their cells would be looked at in every step of the others."""
+    first, second = prompt_of(model, LONG)[:400], tuple(reversed(prompt_of(model, LONG)[:400]))
+    with scheduler_on(context) as scheduler:
+        answer = ask_for(scheduler, first)
+        ask_for(scheduler, second)
+        assert sum(context.seq_pos_max(seq) >= 0 for seq in range(context.n_seq_max)) == 1
+        asked = Asked(scheduler, Request((*first, *answer, 9), 4, drafting=False))
+        assert asked.end().cached_tokens >= len(first)
+    with scheduler_on(context) as scheduler:
+        assert ask_for(scheduler, (*first, *answer, 9), 4) == asked.tokens
+
+
+def ask_for(scheduler: Scheduler, prompt: tuple[int, ...], count: int = 6) -> list[int]:
+    asked = Asked(scheduler, Request(prompt, count, drafting=False))
+    asked.end()
+    return asked.tokens
