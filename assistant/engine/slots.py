@@ -89,6 +89,7 @@ class Slots:
         """A sequence that holds nothing. One must be free."""
         slot = self._to_overwrite()
         slot.busy = True
+        self._move_idle()
         return slot
 
     def grow(self, slot: Slot, tokens: Sequence[int]) -> None:
