@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from assistant.engine.states import SHORTEST_TOKENS, StateCache, common_prefix
 from models.disk import free_space, replacing, require_space
@@ -43,7 +44,7 @@ class KeptPrompts:
         """The prompts that `tokens` begins with and whose states are not kept yet."""
         return [prompt for prompt in self._missing if common_prefix(prompt, tokens) == len(prompt)]
 
-    def keep(self, prompt: tuple[int, ...], data: bytes) -> None:
+    def keep(self, prompt: tuple[int, ...], data: NDArray[np.uint8]) -> None:
         """Keep the state of a prompt, in memory at once, on disk soon; where there is no room it is read again next time."""
         self._missing.remove(prompt)
         self._states.pin(prompt, data)
@@ -60,17 +61,17 @@ class KeptPrompts:
         digest = hashlib.sha256(self._key.encode() + b"\0" + np.asarray(prompt, dtype="<i4").tobytes())
         return self._folder / f"{digest.hexdigest()}{_SUFFIX}"
 
-    def _read(self, prompt: Sequence[int]) -> bytes | None:
+    def _read(self, prompt: Sequence[int]) -> NDArray[np.uint8] | None:
         path = self._path(prompt)
         try:
-            content = path.read_bytes()
+            content = np.fromfile(path, np.uint8)
             os.utime(path)
         except OSError:
             return None
         digest, data = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-        return data if hashlib.sha256(data).digest() == digest else None
+        return data if hashlib.sha256(data.data).digest() == digest.tobytes() else None
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: NDArray[np.uint8]) -> None:
         with suppress(StorageError, OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(data))
@@ -78,8 +79,8 @@ class KeptPrompts:
             with replacing(path) as temporary:
                 temporary.chmod(0o600)
                 with temporary.open("wb") as stream:
-                    stream.write(hashlib.sha256(data).digest())
-                    stream.write(data)
+                    stream.write(hashlib.sha256(data.data).digest())
+                    stream.write(data.data)
 
     def _make_room(self, needed_bytes: int) -> None:
         found = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)

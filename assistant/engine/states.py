@@ -17,10 +17,10 @@ def common_prefix(left: Sequence[int], right: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class SavedState:
-    """A sequence's tokens (tokens,) int32, and its cache as `Context.save_state` gives it."""
+    """A sequence's tokens (tokens,) int32, and its cache as `Context.save_state` gives it (bytes,) uint8."""
 
     tokens: NDArray[np.int32]
-    data: bytes
+    data: NDArray[np.uint8]
 
 
 class StateCache:
@@ -47,14 +47,14 @@ class StateCache:
         key = _key(tokens)
         return all(_common(kept.tokens, key) < len(key) for kept in (*self._pinned, *self._states))
 
-    def put(self, tokens: Sequence[int], data: bytes) -> None:
+    def put(self, tokens: Sequence[int], data: NDArray[np.uint8]) -> None:
         """Keep a state; entries that are its beginnings go, and the oldest until all fit."""
         key = _key(tokens)
         self._states = [kept for kept in self._states if _common(kept.tokens, key) < len(kept.tokens)]
         self._states.append(SavedState(key, data))
         self._shrink()
 
-    def pin(self, tokens: Sequence[int], data: bytes) -> None:
+    def pin(self, tokens: Sequence[int], data: NDArray[np.uint8]) -> None:
         """Keep a state for good; not where the limit has no room for it beside the others that are pinned."""
         if self._pinned_bytes() + len(data) <= self._limit_bytes:
             self._pinned.append(SavedState(_key(tokens), data))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from assistant.engine import kept as kept_module
@@ -115,7 +116,7 @@ def test_files_unused_longest_make_room(tmp_path: Path, monkeypatch: pytest.Monk
     for prompt in prompts:
         kept = KeptPrompts(tmp_path, "k", [prompt], StateCache(1000))
         for each in kept.beginnings(prompt):
-            kept.keep(each, bytes(80))
+            kept.keep(each, np.zeros(80, np.uint8))
         kept.close()
     cold = [bool(KeptPrompts(tmp_path, "k", [prompt], StateCache(1000)).beginnings(prompt)) for prompt in prompts]
     assert cold == [True, False, False]
