@@ -30,8 +30,8 @@ def plan_rows(
     rows = 0
     if prompt:
         within = costs.largest_within(limit_s, min(most, writing + prompt)) - writing
-        if not writing and TILE_ROWS < within < prompt:
-            within -= within % TILE_ROWS
+        if not writing and within < prompt:
+            within = _whole_tiles(costs, within, limit_s, most)
         rows = min(prompt, most - writing, max(within, _fewest(costs, writing)))
     base = writing + rows
     ranked = sorted(
@@ -42,6 +42,13 @@ def plan_rows(
     chosen = [answer for _, answer, _ in ranked[:drafted]]
     drafts = tuple(chosen.count(answer) for answer in range(writing))
     return StepRows(rows, drafts, size - base - drafted)
+
+
+def _whole_tiles(costs: RowCosts, within: int, limit_s: float, most: int) -> int:
+    """Whole tiles; one at least where it takes no more than twice the limit."""
+    if within >= TILE_ROWS:
+        return within - within % TILE_ROWS
+    return TILE_ROWS if most >= TILE_ROWS and costs.of(TILE_ROWS) <= 2 * limit_s else within
 
 
 def _fewest(costs: RowCosts, writing: int) -> int:

@@ -1,10 +1,13 @@
 """What a step computes, by costs that are given."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assistant.engine import rows as rows_module
 from assistant.engine.plan import TILE_ROWS, plan_rows
 from assistant.engine.rows import SMALL_ROWS, RowCosts, measure_rows
+from models.runtime.batch import Batch
 from models.runtime.context import Context
 from tests.assistant.engine.conftest import COSTS
 
@@ -46,7 +49,8 @@ def test_a_prompt_keeps_to_the_limit_or_takes_the_fewest_rows(
 ) -> None:
     plan = plan_rows(costs, writing, prompt, [[]] * writing, limit_s=limit_s, most=MOST)
     fewest = max(costs.cheapest(writing + 1) - writing, 1)
-    assert plan.prompt <= fewest or costs.of(writing + plan.prompt) <= limit_s
+    whole_tile = not writing and plan.prompt == min(TILE_ROWS, prompt)
+    assert plan.prompt <= fewest or costs.of(writing + plan.prompt) <= limit_s * (1 + whole_tile)
 
 
 def test_three_answers_run_with_a_padding_row_where_four_rows_cost_less() -> None:
@@ -82,5 +86,21 @@ def test_a_prompt_alone_is_read_in_whole_tiles() -> None:
     costs = RowCosts({1: 0.01, 2: 0.02})
     assert plan_rows(costs, 0, 500, [], limit_s=1.0, most=512).prompt == TILE_ROWS
     assert plan_rows(costs, 0, 90, [], limit_s=1.0, most=512).prompt == 90
-    assert plan_rows(costs, 0, 500, [], limit_s=0.5, most=512).prompt == 50
+    assert plan_rows(costs, 0, 500, [], limit_s=0.5, most=512).prompt == TILE_ROWS
+    assert plan_rows(costs, 0, 500, [], limit_s=0.3, most=512).prompt == 30
     assert plan_rows(costs, 1, 500, [[]], limit_s=1.0, most=512).prompt == 99
+
+
+def test_one_late_decode_is_not_taken_for_the_cost_of_a_size(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    late: set[int] = set()
+
+    def timed(_context: Context, _batch: Batch, tokens: list[int]) -> float:
+        """The first decode of each size is disturbed."""
+        size = len(tokens)
+        disturbed = size not in late
+        late.add(size)
+        return 0.07 * size + 0.2 * disturbed
+
+    monkeypatch.setattr(rows_module, "_time_decode", timed)
+    costs = measure_rows(context)
+    assert [costs.cheapest(rows) for rows in range(1, 5)] == [1, 2, 3, 4]
