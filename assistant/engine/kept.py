@@ -33,7 +33,7 @@ class KeptPrompts:
         self._folder, self._key, self._states = folder, key, states
         self._missing: list[tuple[int, ...]] = []
         self._writers: list[threading.Thread] = []
-        for prompt in {tuple(prompt) for prompt in prompts if len(prompt) >= SHORTEST_TOKENS}:
+        for prompt in dict.fromkeys(tuple(prompt) for prompt in prompts if len(prompt) >= SHORTEST_TOKENS):
             data = self._read(prompt)
             if data is None:
                 self._missing.append(prompt)
@@ -47,7 +47,8 @@ class KeptPrompts:
     def keep(self, prompt: tuple[int, ...], data: NDArray[np.uint8]) -> None:
         """Keep the state of a prompt, in memory at once, on disk soon; where there is no room it is read again next time."""
         self._missing.remove(prompt)
-        self._states.pin(prompt, data)
+        if not self._states.pin(prompt, data):
+            return
         writer = threading.Thread(target=self._write, args=(self._path(prompt), data), name="bedside-kept-prompt")
         writer.start()
         self._writers.append(writer)

@@ -95,9 +95,11 @@ class LoadedModel:
             kept_bytes=settings.cache_bytes,
             precise=settings.precise,
         )
-        hashing = ThreadPoolExecutor(1).submit(hash_file, path) if settings.kept_prompts else None
         model = Model.load(path)
         try:
+            # A recurrent state cannot be cut: what would be kept of a system message held the words behind it, too.
+            keeps = bool(settings.kept_prompts) and not model.is_recurrent
+            hashing = ThreadPoolExecutor(1).submit(hash_file, path) if keeps else None
             template = ChatTemplate.from_model(model)
             threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
             context = Context(

@@ -294,9 +294,7 @@ class Scheduler:
             if self._closing or any(running.ticket.cancelled for running, _ in parts):
                 raise DecodeAborted("a request was cancelled before its step")
             self._alone = parts[0][0].ticket if len(parts) == 1 else None
-        threads = self._pace.threads if len(self._batch) <= SMALL_ROWS else self._pace.settled
-        if threads != self._context.threads:
-            self._context.set_threads(threads)
+        self._context.set_threads(self._pace.threads if len(self._batch) <= SMALL_ROWS else self._pace.settled)
         started = time.perf_counter()
         try:
             self._context.decode(self._batch)

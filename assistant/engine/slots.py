@@ -118,7 +118,8 @@ class Slots:
         for prompt in kept.beginnings(slot.tokens):
             self._context.seq_cp(slot.seq, spare, 0, len(prompt))
             try:
-                kept.keep(prompt, self._context.save_state(spare))
+                if self._context.seq_pos_max(spare) == len(prompt) - 1:
+                    kept.keep(prompt, self._context.save_state(spare))
             finally:
                 self._context.seq_rm(spare)
 
@@ -141,12 +142,15 @@ class Slots:
     def _move_idle(self) -> None:
         """Take idle sequences out of the cache, into memory: every step looks at their cells to find that they do not count.
 
-        1,536 of them cost a 1B shape a seventh of its decode speed. One that memory cannot hold at all stays.
+        1,536 of them cost a 1B shape a seventh of its decode speed. One that would drive another out of memory stays:
+        to read a conversation again takes longer than that.
         """
         idle = sorted((slot for slot in self._slots if not slot.busy and slot.tokens), key=lambda slot: slot.used_at)
-        if sum(len(slot.tokens) for slot in idle) > _HARMLESS_CELLS:
-            for slot in idle:
-                if self._states.holds(self._context.state_bytes(slot.seq)):
+        if sum(len(slot.tokens) for slot in idle) <= _HARMLESS_CELLS:
+            return
+        for slot in idle:
+            with suppress(RuntimeFailure):  # then it stays
+                if self._states.has_room(self._context.state_bytes(slot.seq)):
                     self._give_up(slot)
 
     def _to_continue(self, best: Slot, length: int) -> Slot:

@@ -40,6 +40,10 @@ class StateCache:
         """Whether the limit allows a state of that size, others given up for it."""
         return size_bytes <= self._limit_bytes - self._pinned_bytes()
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether a state of that size fits beside all that are kept."""
+        return self.bytes_used + size_bytes <= self._limit_bytes
+
     def wants(self, tokens: Sequence[int], size_bytes: int) -> bool:
         """Whether it pays to save them: long enough, within the limit, and not the beginning of what is kept already."""
         if len(tokens) < SHORTEST_TOKENS or not self.holds(size_bytes):
@@ -54,11 +58,13 @@ class StateCache:
         self._states.append(SavedState(key, data))
         self._shrink()
 
-    def pin(self, tokens: Sequence[int], data: NDArray[np.uint8]) -> None:
-        """Keep a state for good; not where the limit has no room for it beside the others that are pinned."""
-        if self._pinned_bytes() + len(data) <= self._limit_bytes:
-            self._pinned.append(SavedState(_key(tokens), data))
-            self._shrink()
+    def pin(self, tokens: Sequence[int], data: NDArray[np.uint8]) -> bool:
+        """Keep a state for good; False where the limit has no room for it beside the others that are pinned."""
+        if not self.holds(len(data)):
+            return False
+        self._pinned.append(SavedState(_key(tokens), data))
+        self._shrink()
+        return True
 
     def _shrink(self) -> None:
         used = self.bytes_used

@@ -43,6 +43,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         (413, "The body is too large"),
         (415, "The body is not application/json"),
         (429, "Too many requests wait"),
+        (500, "The server has failed"),
         (503, "The model is not loaded, or the server is shutting down"),
     )
 }

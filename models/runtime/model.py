@@ -33,6 +33,7 @@ class Model:
         self.n_ctx_train = int(library.llama_model_n_ctx_train(pointer))
         self.n_embd = int(library.llama_model_n_embd(pointer))
         self.n_embd_out = int(library.llama_model_n_embd_out(pointer))
+        self.is_recurrent = bool(library.llama_model_is_recurrent(pointer) or library.llama_model_is_hybrid(pointer))
         self.n_layer = int(library.llama_model_n_layer(pointer))
         self.metadata = _metadata(pointer)
         # Where a file names none, llama.cpp offers id 11 of GPT-2 or 1 of Llama: Qwen's have no BOS at all.
