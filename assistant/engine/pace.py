@@ -60,9 +60,8 @@ class Pace:
         """This count, a neighbouring one that is known to be much faster, or one to try."""
         for other in (self.threads - 1, self.threads + 1):
             if other in self._recent_s and elapsed_s > _SLOW * self._typical_s(other):
-                self._home = (
-                    self.threads
-                )  # a trial, since one late token may be an accident; it is all that is known now
+                # A trial, since one late token may be an accident; it is all that is known of this count now.
+                self._home = self.threads
                 self._recent_s[self.threads] = deque([elapsed_s], maxlen=_REMEMBERED_TOKENS)
                 return other
         if self._tokens < self._trial_after:

@@ -22,19 +22,20 @@ def test_the_most_that_fits_from_a_users_turn_on(roles: list[str], weights: list
     messages = [
         Message.model_validate({"role": role, "content": str(each)}) for role, each in zip(roles, weights, strict=False)
     ]
-    found = list(drop_oldest(messages, lambda some: weight(some) <= limit))
     systems = [message for message in messages if message.role == "system"]
-    turns = [message for message in found if message.role != "system"]
+    starts = [
+        place
+        for place, message in enumerate(messages)
+        if message.role == "user" and (place == 0 or messages[place - 1].role != "user")
+    ]
+    rests = [[each for each in messages[start:] if each.role != "system"] for start in starts]
+    fitting = [rest for rest in rests if weight(systems) + weight(rest) <= limit]  # the longest is the first
+    found = list(drop_oldest(messages, lambda some: weight(some) <= limit))
     assert [message for message in found if message.role == "system"] == systems
-    if weight(messages) <= limit:
+    if weight(messages) <= limit or not fitting:
         assert found == messages
-    elif len(found) < len(messages):
-        assert weight(found) <= limit
-        assert turns[0].role == "user"
-        place = messages.index(turns[0])  # one user's turn more would not fit
-        others = [message for message in messages if message.role != "system"]
-        assert turns == others[len(others) - len(turns) :]
-        assert place == 0 or messages[place - 1].role != "user"
+    else:
+        assert [message for message in found if message.role != "system"] == fitting[0]
 
 
 def conversation(exchanges: int) -> list[dict[str, str]]:
