@@ -44,13 +44,13 @@ class Connection:
         deadline = time.monotonic() + _LOADING_S
         said = False
         while not self.is_ready():
-            if not said:
-                say("loading the model")
-                said = True
             with self._faults():
                 alive = self._client.get("/health", timeout=_GLANCE_S).status_code == 200
             if not alive or time.monotonic() > deadline:
                 raise ServerError(f"the server at {self.where} has not loaded its model within {_LOADING_S:g} s")
+            if not said:
+                say("loading the model")
+                said = True
             time.sleep(_POLL_S)
 
     def model(self) -> str:

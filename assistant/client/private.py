@@ -20,6 +20,8 @@ from models.builtin import REFERENCE_ID
 from models.resolve import resolve_gguf
 
 IDLE_S = 600
+_START_S = 120.0
+"""To listen, before the model is loaded: a cold start from an SD card reads many files."""
 _POLL_S = 0.05
 _BOOT = (
     "import os; os.chdir('/'); os.closerange(3, 65536); import runpy; "
@@ -38,36 +40,59 @@ def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
     folder = private_folder()
     socket = folder / f"bedside-{digest}.sock"
-    with _locked(socket.with_suffix(".lock")):
-        if not answers(socket):
-            say("starting the server")
-            _start(str(path) if path == Path(name).resolve() else name, socket, socket.with_suffix(".log"))
-    found = Connection("http://bedside", socket)
-    try:
-        found.wait_until_ready(say)
-    except ServerError as error:
-        found.close()
-        raise ServerError(_last_error(socket.with_suffix(".log"))) from error
-    return found
+    started = False
+    while True:
+        with _locked(socket.with_suffix(".lock")):
+            if not answers(socket):
+                say("starting the server")
+                _start(str(path) if path == Path(name).resolve() else name, socket, socket.with_suffix(".log"))
+                started = True
+        found = Connection("http://bedside", socket)
+        try:
+            found.wait_until_ready(say)
+        except ServerError as error:
+            found.close()
+            if started:
+                raise ServerError(_last_error(socket.with_suffix(".log"))) from error
+            if answers(socket):
+                raise
+        else:
+            return found
+        # The one that was met had been idle for long enough, and was about to end.
 
 
 def _start(model: str, socket: Path, log: Path) -> None:
-    """Start a server, and wait until it listens. Raises ServerError where it ends instead.
+    """Start a server, and wait until it listens. Raises ServerError where it ends instead, or takes too long.
 
     Ctrl-C ends a server that does not listen yet: the next asker would find neither it nor a lock, and start a second.
     """
+    process: int | None = None
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    process = _spawn(model, socket, log, held)
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
-        while not answers(socket):
-            if os.waitpid(process, os.WNOHANG)[0]:
-                raise ServerError(_last_error(log))
-            time.sleep(_POLL_S)
+        try:
+            process = _spawn(model, socket, log, held)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        _wait_until_it_listens(process, socket, log)
     except KeyboardInterrupt:
-        os.kill(process, signal.SIGTERM)
-        os.waitpid(process, 0)
+        if process is not None:
+            os.kill(process, signal.SIGTERM)
+            os.waitpid(process, 0)
         raise
+    except OSError as error:
+        raise ServerError(f"cannot start a server ({error.strerror}); free memory, or check {log}") from error
+
+
+def _wait_until_it_listens(process: int, socket: Path, log: Path) -> None:
+    deadline = time.monotonic() + _START_S
+    while not answers(socket):
+        if os.waitpid(process, os.WNOHANG)[0]:
+            raise ServerError(_last_error(log))
+        if time.monotonic() > deadline:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            raise ServerError(f"a new server does not listen on {socket} within {_START_S:g} s; see {log}")
+        time.sleep(_POLL_S)
 
 
 def _spawn(model: str, socket: Path, log: Path, held: set[int]) -> int:
@@ -91,7 +116,11 @@ def _warnings() -> list[str]:
 
 
 def _last_error(log: Path) -> str:
-    lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.startswith("error: ")]
+    try:
+        written = log.read_text("utf-8", "replace")
+    except OSError:
+        written = ""
+    lines = [line for line in written.splitlines() if line.startswith("error: ")]
     return lines[-1].removeprefix("error: ") if lines else f"the server has not loaded its model; see {log}"
 
 

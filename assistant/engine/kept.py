@@ -4,9 +4,11 @@ Only prompts that the host writes itself or that its operator names are kept. Wh
 """
 
 import hashlib
+import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.engine.states import SHORTEST_TOKENS, StateCache, common_prefix
-from models.disk import free_space, replacing, require_space
+from models.disk import free_space, replacing, require_space, show_bytes
 from models.errors import StorageError
 
 MOST_BYTES = 2**30
 """On disk, over all models; files unused longest go first."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _SUFFIX = ".state"
+_LEFT_BEHIND_S = 3600.0
+"""A half-written file as old as this is nobody's any more."""
+_LOG = logging.getLogger(__name__)
 
 
 class KeptPrompts:
@@ -48,6 +53,11 @@ class KeptPrompts:
         """Keep the state of a prompt, in memory at once, on disk soon; where there is no room it is read again next time."""
         self._missing.remove(prompt)
         if not self._states.pin(prompt, data):
+            _LOG.warning(
+                "a system message of %d tokens takes %s of memory and is not kept; give more --cache-mib",
+                len(prompt),
+                show_bytes(len(data)),
+            )
             return
         writer = threading.Thread(target=self._write, args=(self._path(prompt), data), name="bedside-kept-prompt")
         writer.start()
@@ -84,10 +94,17 @@ class KeptPrompts:
                     stream.write(data.data)
 
     def _make_room(self, needed_bytes: int) -> None:
-        found = sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
-        used = sum(path.stat().st_size for path in found)
-        for path in found:
-            if used + needed_bytes <= MOST_BYTES:
-                return
-            used -= path.stat().st_size
-            path.unlink()
+        found = sorted(self._files(), key=lambda file: file[1].st_mtime)
+        used = sum(stat.st_size for _, stat in found)
+        for path, stat in found:
+            whole = path.suffix == _SUFFIX
+            left_behind = not whole and time.time() - stat.st_mtime > _LEFT_BEHIND_S
+            if left_behind or (whole and used + needed_bytes > MOST_BYTES):
+                used -= stat.st_size
+                path.unlink(missing_ok=True)
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        """States, and what is being written, or was when its writer was killed."""
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # another server has removed it
+                yield path, path.stat()

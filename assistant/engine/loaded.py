@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from assistant.engine.budget import check_embedding_memory, check_memory
 from assistant.engine.embedder import Embedder
@@ -14,7 +15,7 @@ from assistant.engine.rows import measure_rows
 from assistant.engine.scheduler import EngineStats, Scheduler
 from assistant.engine.states import StateCache, common_prefix
 from models.disk import hash_file
-from models.errors import ModelFileError
+from models.errors import ModelFileError, StorageError
 from models.gguf_header import read_header
 from models.runtime.chat import ChatTemplate
 from models.runtime.context import Context
@@ -26,8 +27,6 @@ from models.store import data_folder
 MICRO_BATCH_TOKENS = 128
 """As fast as 512, and an aborted prompt keeps what was finished. Below 64 other attention kernels read a prompt more slowly: at
 48 in 42% of the speed with the reference model, in 83% with a 1B shape (one x86 core)."""
-
-
 EMBEDDING_SEQUENCES = 64
 """Texts that are embedded in one decode, where they are short."""
 
@@ -54,19 +53,56 @@ class EngineSettings:
     holds: the F32 reference model's scores lay up to 0.05 nats from transformers', and without it within 1e-4."""
 
 
-class LoadedModel:
+_Kind = TypeVar("_Kind", bound="_Loaded")
+
+
+class _Loaded:
+    """What both kinds of model have: an engine over them, closed before them."""
+
+    load_s = 0.0
+
+    def __init__(self, model: Model, engine: Scheduler | Embedder) -> None:
+        self.model, self._engine = model, engine
+
+    def check_alive(self) -> None:
+        """Raise EngineClosedError where it takes no request any more, with the reason."""
+        self._engine.check_alive()
+
+    def stats(self) -> EngineStats:
+        """What the engine does now, and has done so far."""
+        return self._engine.stats()
+
+    @property
+    def most_tokens(self) -> int:
+        """Prompt and answer together, for one request; of an embedding model, one text."""
+        return self._engine.room
+
+    def close(self) -> None:
+        """End the engine, then free context and model."""
+        self._engine.close()
+        self.model.close()
+
+    def __enter__(self: _Kind) -> _Kind:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class LoadedModel(_Loaded):
     """A text model. Submit and cancel through `scheduler`."""
 
     def __init__(
         self, model: Model, template: ChatTemplate, context: Context, settings: EngineSettings, key: str | None
     ) -> None:
-        self.model, self.template, self.context = model, template, context
+        self.template, self.context = template, context
         self.schemas = SchemaCompiler(model)
         # In a thread that ends: OpenMP's workers belong to the thread that decodes. Beside those of another that lives on it
         # believes the cores taken, waits asleep, not spinning, and a 1B shape decodes 31 tokens a second in place of 41.
         with ThreadPoolExecutor(1) as passing:
             self.costs = passing.submit(measure_rows, context).result()
-        self.load_s = 0.0
         states = StateCache(settings.cache_bytes)
         beginnings = [_beginning(template, model, text) for text in settings.kept_prompts]
         kept = None if key is None else KeptPrompts(data_folder() / "states", key, beginnings, states)
@@ -78,6 +114,7 @@ class LoadedModel:
             kept=kept,
             most_threads=settings.threads or default_threads(),
         )
+        super().__init__(model, self.scheduler)
 
     @classmethod
     def open(cls, path: Path, settings: EngineSettings) -> "LoadedModel":
@@ -99,20 +136,12 @@ class LoadedModel:
         try:
             # A recurrent state cannot be cut: what would be kept of a system message held the words behind it, too.
             keeps = bool(settings.kept_prompts) and not model.is_recurrent
-            hashing = ThreadPoolExecutor(1).submit(hash_file, path) if keeps else None
-            template = ChatTemplate.from_model(model)
-            threads = settings.threads or threads_beside(neighbours.busy_cores(), default_threads())
-            context = Context(
-                model,
-                n_ctx,
-                settings.sequences + 1,
-                min(settings.batch_tokens, n_ctx),
-                n_ubatch=MICRO_BATCH_TOKENS,
-                threads=threads,
-                kv_type="f32" if settings.precise else "f16",
-                flash_attention=False if settings.precise else None,
-            )
-            key = None if hashing is None else _state_key(hashing.result(), context, precise=settings.precise)
+            with ThreadPoolExecutor(1) as beside:
+                hashing = beside.submit(_hash, path) if keeps else None
+                template = ChatTemplate.from_model(model)
+                context = _context(model, n_ctx, settings, neighbours)
+            digest = None if hashing is None else hashing.result()
+            key = None if digest is None else _state_key(digest, context, precise=settings.precise)
             loaded = cls(model, template, context, settings, key)
         except BaseException:
             model.close()
@@ -120,40 +149,14 @@ class LoadedModel:
         loaded.load_s = time.monotonic() - started
         return loaded
 
-    @property
-    def most_tokens(self) -> int:
-        """Prompt and answer together, for one request."""
-        return self.scheduler.room
 
-    def check_alive(self) -> None:
-        """Raise EngineClosedError where it takes no request any more, with the reason."""
-        self.scheduler.check_alive()
-
-    def stats(self) -> EngineStats:
-        """What the engine does now, and has done so far."""
-        return self.scheduler.stats()
-
-    def close(self) -> None:
-        """End the scheduler, then free context and model."""
-        self.scheduler.close()
-        self.model.close()
-
-    def __enter__(self) -> "LoadedModel":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class LoadedEmbedder:
+class LoadedEmbedder(_Loaded):
     """An embedding model. Submit and cancel through `embedder`."""
 
     def __init__(self, model: Model, context: Context, settings: EngineSettings) -> None:
-        self.model, self.context = model, context
-        self.load_s = 0.0
+        self.context = context
         self.embedder = Embedder(context, queue_limit=settings.queue_limit)
+        super().__init__(model, self.embedder)
 
     @classmethod
     def open(cls, path: Path, settings: EngineSettings) -> "LoadedEmbedder":
@@ -187,35 +190,9 @@ class LoadedEmbedder:
         return loaded
 
     @property
-    def most_tokens(self) -> int:
-        """Tokens of one text."""
-        return self.embedder.room
-
-    @property
     def width(self) -> int:
         """Numbers in a vector."""
         return self.model.n_embd_out
-
-    def check_alive(self) -> None:
-        """Raise EngineClosedError where it takes no request any more, with the reason."""
-        self.embedder.check_alive()
-
-    def stats(self) -> EngineStats:
-        """What the engine does now, and has done so far."""
-        return self.embedder.stats()
-
-    def close(self) -> None:
-        """End the embedder, then free context and model."""
-        self.embedder.close()
-        self.model.close()
-
-    def __enter__(self) -> "LoadedEmbedder":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_model(path: Path, settings: EngineSettings) -> LoadedModel | LoadedEmbedder:
@@ -226,6 +203,19 @@ def open_model(path: Path, settings: EngineSettings) -> LoadedModel | LoadedEmbe
     return LoadedModel.open(path, settings) if pooling == "none" else LoadedEmbedder.open(path, settings)
 
 
+def _context(model: Model, n_ctx: int, settings: EngineSettings, neighbours: NeighbourMeter) -> Context:
+    return Context(
+        model,
+        n_ctx,
+        settings.sequences + 1,
+        min(settings.batch_tokens, n_ctx),
+        n_ubatch=MICRO_BATCH_TOKENS,
+        threads=settings.threads or threads_beside(neighbours.busy_cores(), default_threads()),
+        kv_type="f32" if settings.precise else "f16",
+        flash_attention=False if settings.precise else None,
+    )
+
+
 def _beginning(template: ChatTemplate, model: Model, system: str) -> list[int]:
     """Tokens that every conversation with this system message begins with."""
     prompts = [
@@ -233,6 +223,14 @@ def _beginning(template: ChatTemplate, model: Model, system: str) -> list[int]:
         for text in ("a", "1")
     ]
     return prompts[0][: common_prefix(*prompts)]
+
+
+def _hash(path: Path) -> str | None:
+    """None where the file cannot be read again: then nothing is kept, and what is loaded works without."""
+    try:
+        return hash_file(path)
+    except StorageError:
+        return None
 
 
 def _state_key(model_hash: str, context: Context, *, precise: bool) -> str:

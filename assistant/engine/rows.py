@@ -20,8 +20,8 @@ _LARGE_ROWS = (32, 64, 128)
 _RUNS = 3
 _SLOW_S = 0.1
 """A size that takes longer than this is timed once: the relative noise of a long decode is small."""
-_PLAIN_ROWS = 4
-"""But up to this size always `_RUNS` times: one late decode would have every answer padded as long as the server lives."""
+_ALWAYS_ROWS = (1, 2, 3, 4, 8, 16)
+"""But these always `_RUNS` times: one late decode would change every step as long as the server lives."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def measure_rows(context: Context) -> RowCosts:
 def _fastest(context: Context, batch: Batch, tokens: list[int]) -> float:
     """Noise only adds time, so the fastest run is the truest."""
     first_s = _time_decode(context, batch, tokens)
-    more = 0 if first_s > _SLOW_S and len(tokens) > _PLAIN_ROWS else _RUNS - 1
+    more = 0 if first_s > _SLOW_S and len(tokens) not in _ALWAYS_ROWS else _RUNS - 1
     return min([first_s, *(_time_decode(context, batch, tokens) for _ in range(more))])
 
 

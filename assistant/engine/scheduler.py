@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from assistant.engine.kept import KeptPrompts
 from assistant.engine.pace import Pace
 from assistant.engine.plan import plan_rows
+from assistant.engine.readers import Part, next_reader, shared_out
 from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, PromptScores, Queued, Ticket
 from assistant.engine.rows import SMALL_ROWS, RowCosts
 from assistant.engine.running import Running
@@ -25,19 +26,15 @@ from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.errors import DecodeAborted
 
-STEP_LIMIT_S = 0.25
-"""A step that others wait for takes no longer, so that text flows and a cancellation is met soon."""
+STEP_LIMIT_S = 0.32
+"""A step that others wait for takes no longer, so that text flows."""
+CANCEL_S = 0.2
+"""A cancellation waits so long for a step with others in it; else the step is given up and done again without."""
 ALONE_LIMIT_S = 1.25
 """A step that only one prompt is in, and that can be aborted."""
-LONGEST_TURN_S = 1.0
-"""So long shorter prompts may go before a longer one."""
 SHARED_TOKENS = 64
 """A prompt waits for another to be read where they have so many more tokens in common."""
-SCORED_ROWS = 64
-"""Prompt tokens that are scored in one step: each has logits for the whole vocabulary."""
 _LEARNING, _MOST_RATIO = 0.1, 10.0
-_Part = tuple[Running, list[int]]
-"""A request and what of it a step computes."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,10 @@ class Scheduler:
         self._queue: deque[Ticket] = deque()
         self._running: list[Running] = []
         self._changed = threading.Condition()
-        self._alone: Ticket | None = None
-        """The only request of the decode that runs now: aborting it costs nobody else."""
+        self._decoding: tuple[Ticket, ...] = ()
+        """The requests of the decode that runs now; aborting that of a single one costs nobody else."""
+        self._step_ends_at = 0.0
+        """When that decode will be done, as far as is known."""
         self._pace = Pace(most_threads or context.threads, context.threads)
         self._slowness = 1.0
         """What steps take against what was measured at the start."""
@@ -125,9 +124,13 @@ class Scheduler:
         """End a request: in the queue, between two steps, or inside a step that is all its own."""
         with self._changed:
             ticket.cancelled = True
-            if self._alone is ticket:
+            if ticket in self._decoding and (len(self._decoding) == 1 or self._is_worth_redoing()):
                 self._context.abort()
             self._changed.notify()
+
+    def _is_worth_redoing(self) -> bool:
+        """Whether the step has long to go, so that the others had better begin it again; a recurrent state cannot go back."""
+        return time.perf_counter() + CANCEL_S < self._step_ends_at and not self._context.model.is_recurrent
 
     def close(self) -> None:
         """Fail what waits and runs, and end the thread."""
@@ -255,9 +258,9 @@ class Scheduler:
             (running, [*running.waiting, *running.proposed[:drafted]])
             for running, drafted in zip(writers, plan.drafts, strict=True)
         ]
-        self._compute([*parts, *_shared_out(readers, plan.prompt)], plan.padding)
+        self._compute([*parts, *shared_out(readers, plan.prompt)], plan.padding)
 
-    def _compute(self, parts: Sequence[_Part], padding: int) -> None:
+    def _compute(self, parts: Sequence[Part], padding: int) -> None:
         """Decode; where that fails, each part by itself, so that only those fail that must."""
         self._slots.make_room(sum(len(tokens) for _, tokens in parts) + padding)
         try:
@@ -276,14 +279,14 @@ class Scheduler:
         for (running, tokens), row in zip(parts, rows, strict=True):
             self._take(running, tokens, row)
 
-    def _settle(self, parts: Sequence[_Part]) -> None:
+    def _settle(self, parts: Sequence[Part]) -> None:
         """Keep what a decode that failed had finished; with several requests in it, that is told of none."""
         for running, tokens in parts:
             keeps = len(parts) == 1 and running.reading and not running.scoring
             finished = self._slots.settle(running.slot, tokens if keeps else ())
             del running.waiting[:finished]
 
-    def _decode(self, parts: Sequence[_Part], padding: int) -> list[list[int]]:
+    def _decode(self, parts: Sequence[Part], padding: int) -> list[list[int]]:
         """One decode; for each part the rows that have logits."""
         self._batch.clear()
         rows = [self._add(running, tokens) for running, tokens in parts]
@@ -293,15 +296,16 @@ class Scheduler:
         with self._changed:
             if self._closing or any(running.ticket.cancelled for running, _ in parts):
                 raise DecodeAborted("a request was cancelled before its step")
-            self._alone = parts[0][0].ticket if len(parts) == 1 else None
+            self._decoding = tuple(running.ticket for running, _ in parts)
+            started = time.perf_counter()
+            self._step_ends_at = started + self._costs.of(len(self._batch)) * self._slowness
         self._context.set_threads(self._pace.threads if len(self._batch) <= SMALL_ROWS else self._pace.settled)
-        started = time.perf_counter()
         try:
             self._context.decode(self._batch)
             self._observe(len(self._batch), time.perf_counter() - started)
         finally:
             with self._changed:
-                self._alone = None
+                self._decoding = ()
                 self._context.reset_abort()
             if padding:
                 self._context.seq_rm(spare)
@@ -375,25 +379,3 @@ class Scheduler:
         running.sampler.close()
         self._slots.release(running.slot)
         running.ticket.listener(event)
-
-
-def next_reader(readers: Sequence[Running]) -> Running:
-    """The one that is done soonest, unless another has waited too long for its turn."""
-    waited = min(readers, key=lambda running: running.read_at)
-    if time.monotonic() - waited.read_at > LONGEST_TURN_S:
-        return waited
-    return min(readers, key=lambda running: len(running.waiting))
-
-
-def _shared_out(readers: Sequence[Running], rows: int) -> list[_Part]:
-    """Prompt tokens for each reader: equal shares, what the shortest do not need to the longer ones."""
-    parts: list[_Part] = []
-    ordered = sorted(readers, key=lambda running: len(running.waiting))
-    for place, running in enumerate(ordered):
-        share = min(len(running.waiting), rows // (len(ordered) - place))
-        if running.scoring:
-            share = min(share, SCORED_ROWS)
-        if share:
-            parts.append((running, running.waiting[:share]))
-        rows -= share
-    return parts

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -70,13 +71,17 @@ def _prepare(service: Service, body: ChatRequest) -> _Prepared:
         with service.libraries.lock:
             return ground(service.libraries.index(names), messages, count, loaded.most_tokens - answer_tokens)
 
-    def fits(messages: Sequence[Message]) -> bool:
+    def fits(messages: Sequence[Message], left: int) -> bool:
         try:
-            return count(arrange(messages).turns) <= loaded.most_tokens - answer_tokens
+            return count(arrange(messages).turns) <= loaded.most_tokens - left
         except PromptTooLongError:
             return False
 
-    messages = drop_oldest(body.messages, fits) if body.drops_oldest else body.messages
+    messages: Sequence[Message] = body.messages
+    if body.drops_oldest:
+        # A long last question is worth more than room for a long answer.
+        tries = (drop_oldest(body.messages, partial(fits, left=left)) for left in (answer_tokens, 1))
+        messages = next((found for found in tries if fits(found, 1)), body.messages)
     arranged, dropped = arrange(messages), len(body.messages) - len(messages)
     if names and not arranged.sources:
         return _Prepared([], arranged, dropped)

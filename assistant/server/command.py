@@ -92,7 +92,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes) -> None:
     from assistant.engine.loaded import EngineSettings, open_model
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
-    from assistant.server.listening import run_server, tcp_socket, unix_socket
+    from assistant.server.listening import remove_socket, run_server, tcp_socket, unix_socket
     from models.grounding import SYSTEM, SYSTEM_PLAIN
 
     key = None if doors.key_file is None else _read_key(doors.key_file)
@@ -111,9 +111,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes) -> None:
     try:
         run_server(app, [unix, *tcp], doors.idle_exit_s)
     finally:
-        # While this one let answers finish, another may have taken its place.
-        if path.exists() and path.stat().st_ino == own:
-            path.unlink(missing_ok=True)
+        remove_socket(path, own)
 
 
 def _announce(name: str, path: Path, tcp: list[socket.socket], key: str | None) -> None:

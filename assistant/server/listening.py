@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import signal
@@ -38,16 +39,35 @@ def unix_socket(path: Path) -> socket.socket:
             listening.bind(str(made))
             made.chmod(0o660)
             listening.listen(_BACKLOG)
-            if path.is_socket() and not answers(path):
-                path.unlink()
-            try:
-                path.hardlink_to(made)
-            except FileExistsError as error:
-                raise OSError(errno.EADDRINUSE, "") from error
+            with _locked(path.parent):
+                if path.is_socket() and not answers(path):
+                    path.unlink()
+                try:
+                    path.hardlink_to(made)
+                except FileExistsError as error:
+                    raise OSError(errno.EADDRINUSE, "") from error
     except OSError as error:
         listening.close()
         raise ServeError(f"cannot listen on {path} ({_reason(error)}); give another --socket") from error
     return listening
+
+
+def remove_socket(path: Path, inode: int) -> None:
+    """Remove the socket `path`, unless another server has taken its place while this one let answers finish."""
+    with contextlib.suppress(OSError), _locked(path.parent):
+        if path.stat().st_ino == inode:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One server at a time may replace a socket there: between a look at it and its removal another could put its own."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def tcp_socket(host: str, port: int) -> socket.socket:

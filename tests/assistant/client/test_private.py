@@ -1,5 +1,6 @@
 """One private server for all of a user's programs, started when it is needed, gone when it is not."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from assistant.client import private
 from assistant.client.connection import Connection
 from assistant.client.finding import connect
 from assistant.client.private import private_server
@@ -59,6 +61,46 @@ def test_it_is_started_once_and_shared(runtime: Path) -> None:
     process.wait(30)
     with private_server(None, said.append) as again:  # the socket of a killed one is left behind
         assert text(again)
+
+
+# httpcore leaves the socket of a refused connection to the collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning")
+def test_one_that_is_about_to_end_is_replaced(runtime: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    said: list[str] = []
+    with private_server(str(tiny_model), said.append) as first:
+        (old,) = servers(runtime)
+        ready = Connection.is_ready
+
+        def ended(connection: Connection) -> bool:
+            """Whoever looks whether it is ready finds that it has gone since he found its socket."""
+            monkeypatch.setattr(Connection, "is_ready", ready)
+            old.terminate()
+            old.wait(30)
+            return ready(connection)
+
+        monkeypatch.setattr(Connection, "is_ready", ended)
+        with private_server(str(tiny_model), said.append) as second:
+            assert second.where == first.where
+            assert text(second)
+    assert said == ["starting the server", "loading the model"] * 2
+    assert [process.pid for process in servers(runtime)] != [old.pid]
+    gc.collect()
+
+
+def test_one_that_never_listens_is_ended(runtime: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path) -> None:
+    monkeypatch.setattr(private, "_START_S", 0.01)
+    with pytest.raises(ServerError, match=r"does not listen on .*\.sock within 0\.01 s; see .*\.log"):
+        private_server(str(tiny_model), lambda _: None)
+    assert not servers(runtime)
+
+
+def test_one_that_cannot_be_started_is_said_and_ctrl_c_works_again(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(ServerError, match=r"cannot start a server \(No such file"):
+        private_server(str(tiny_model), lambda _: None)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_two_that_start_at_once_share_one(runtime: Path, tiny_model: Path) -> None:

@@ -1,5 +1,6 @@
 """What is kept on disk of a prompt makes the next start warm, holds nothing but that prompt, and is never believed blindly."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,30 @@ def test_a_folder_that_cannot_be_written_costs_only_warmth(
     with started(model, tmp_path / "file" / "states", beginning) as scheduler:
         ask(scheduler, prompt)
         assert ask(scheduler, prompt)[0] == len(prompt) - 1
+
+
+def test_one_that_is_too_large_is_told_and_not_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    prompt = tuple(range(40))
+    kept = KeptPrompts(tmp_path, "k", [prompt], StateCache(2**20))
+    kept.keep(prompt, np.zeros(2**20 + 1, np.uint8))
+    kept.close()
+    assert not list(tmp_path.iterdir())
+    assert caplog.messages == [
+        "a system message of 40 tokens takes 1.0 MiB of memory and is not kept; give more --cache-mib"
+    ]
+
+
+def test_what_a_killed_writer_left_goes_and_what_another_writes_stays(tmp_path: Path) -> None:
+    left, fresh = tmp_path / ".a.state.1.partial", tmp_path / ".b.state.2.partial"
+    for path in (left, fresh):
+        path.write_bytes(b"0")
+    os.utime(left, (0, 0))
+    prompt = tuple(range(40))
+    kept = KeptPrompts(tmp_path, "k", [prompt], StateCache(1000))
+    kept.keep(prompt, np.zeros(80, np.uint8))
+    kept.close()
+    assert {path.suffix for path in tmp_path.iterdir()} == {".partial", ".state"}
+    assert (left.exists(), fresh.exists()) == (False, True)
 
 
 def test_files_unused_longest_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def test_a_prompt_keeps_to_the_limit_or_takes_the_fewest_rows(
 ) -> None:
     plan = plan_rows(costs, writing, prompt, [[]] * writing, limit_s=limit_s, most=MOST)
     fewest = max(costs.cheapest(writing + 1) - writing, 1)
-    whole_tile = not writing and plan.prompt == min(TILE_ROWS, prompt)
+    whole_tile = not writing and plan.prompt == TILE_ROWS
     assert plan.prompt <= fewest or costs.of(writing + plan.prompt) <= limit_s * (1 + whole_tile)
 
 
@@ -87,8 +87,16 @@ def test_a_prompt_alone_is_read_in_whole_tiles() -> None:
     assert plan_rows(costs, 0, 500, [], limit_s=1.0, most=512).prompt == TILE_ROWS
     assert plan_rows(costs, 0, 90, [], limit_s=1.0, most=512).prompt == 90
     assert plan_rows(costs, 0, 500, [], limit_s=0.5, most=512).prompt == TILE_ROWS
-    assert plan_rows(costs, 0, 500, [], limit_s=0.3, most=512).prompt == 30
-    assert plan_rows(costs, 1, 500, [[]], limit_s=1.0, most=512).prompt == 99
+    assert plan_rows(costs, 0, 500, [], limit_s=0.3, most=512).prompt == SMALL_ROWS
+    assert plan_rows(costs, 1, 500, [[]], limit_s=1.0, most=512).prompt == 95
+
+
+def test_a_prompt_beside_answers_is_read_at_the_size_that_is_fastest() -> None:
+    times_s = [52, 98, 138, 106, 150, 190, 232, 197, 234, 272, 312, 263, 317, 355, 401, 261, 512, 996]  # of an 8B shape
+    costs = RowCosts(dict(zip((*range(1, 17), 32, 64), (each / 1000 for each in times_s), strict=True)))
+    beside_three = [plan_rows(costs, 3, 1000, [[]] * 3, limit_s=limit_s, most=512) for limit_s in (0.3, 0.25, 0.15)]
+    assert [plan.prompt for plan in beside_three] == [13, 6, 2]
+    assert plan_rows(costs, 1, 1000, [[]], limit_s=0.6, most=512).prompt == 31
 
 
 def test_one_late_decode_is_not_taken_for_the_cost_of_a_size(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:

@@ -7,10 +7,13 @@ import time
 import numpy as np
 import pytest
 
+from assistant.engine.readers import LONGEST_TURN_S, next_reader
 from assistant.engine.request import Event, Failed, Finished, Piece, PromptScores, Queued, Reading, Request, Ticket
+from assistant.engine.rows import RowCosts
 from assistant.engine.running import Running
-from assistant.engine.scheduler import LONGEST_TURN_S, SHARED_TOKENS, Scheduler, next_reader
+from assistant.engine.scheduler import CANCEL_S, SHARED_TOKENS, Scheduler
 from assistant.engine.slots import Slot
+from assistant.engine.states import StateCache
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
@@ -118,6 +121,34 @@ def test_cancelling_one_leaves_the_other_alone(scheduler: Scheduler, model: Mode
     assert len(dropped.tokens) < 500
     kept.end()
     assert kept.tokens == alone(model, sampled(prompt, 60))
+
+
+@pytest.mark.parametrize("long", [True, False])
+def test_a_step_that_has_long_to_go_is_begun_again_without_who_leaves(
+    model: Model, context: Context, monkeypatch: pytest.MonkeyPatch, long: bool
+) -> None:
+    step_s = 4 * CANCEL_S if long else CANCEL_S / 2
+    scheduler = Scheduler(context, RowCosts({1: step_s, N_CTX: step_s}), states=StateCache(2**24), queue_limit=8)
+    decode, prompt = Context.decode, prompt_of(model, TEXT)
+    kept = Asked(scheduler, sampled(prompt[:7], 40, drafting=False))
+    kept.until(lambda event: isinstance(event, Piece))
+    left: list[Asked] = []
+
+    def leaves_within(self: Context, batch: Batch) -> None:
+        """Of the first decode for two the second one leaves."""
+        if not left and len(batch) > 1:
+            left.append(second)
+            scheduler.cancel(second.ticket)
+        decode(self, batch)
+
+    second = Asked(scheduler, sampled(prompt, 40, drafting=False))
+    monkeypatch.setattr(Context, "decode", leaves_within)
+    assert second.end().reason == "cancelled"
+    kept.end()
+    scheduler.close()
+    assert left
+    assert scheduler.stats().aborted_steps == long
+    assert kept.tokens == alone(model, kept.ticket.request)
 
 
 def test_a_prompt_that_is_being_read_is_cancelled(reference: Model) -> None:

@@ -67,5 +67,13 @@ def test_it_is_refused_or_shortened_as_asked(served: Served) -> None:
             assert found["usage"]["prompt_tokens"] > room * 0.6
         short = client.post(CHAT, json={**body, "messages": body["messages"][-3:], "bedside": bedside}).json()
         assert short["bedside"]["dropped_messages"] == 0
+        # A last question that leaves less than a quarter of the context: the older turns go, and the answer is short.
+        words = room * 3 // 5
+        while client.post("/tokenize", json={"prompt": "fever " * words}).json()["count"] < room * 0.85:
+            words += 20
+        long = [*conversation(30), {"role": "user", "content": "fever " * words}]
+        found = client.post(CHAT, json={"messages": long, "bedside": {"overflow": "drop_oldest"}}).json()
+        assert found["bedside"]["dropped_messages"] > 0
+        assert room * 0.85 < found["usage"]["prompt_tokens"] < room
         alone = {"messages": [{"role": "user", "content": "fever " * 9000}], "bedside": {"overflow": "drop_oldest"}}
         assert client.post(CHAT, json=alone).json()["error"]["code"] == "context_length_exceeded"
