@@ -26,7 +26,7 @@ from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.errors import DecodeAborted
 
-STEP_LIMIT_S = 0.32
+STEP_LIMIT_S = 0.3
 """A step that others wait for takes no longer, so that text flows."""
 CANCEL_S = 0.2
 """A cancellation waits so long for a step with others in it; else the step is given up and done again without."""
@@ -34,7 +34,7 @@ ALONE_LIMIT_S = 1.25
 """A step that only one prompt is in, and that can be aborted."""
 SHARED_TOKENS = 64
 """A prompt waits for another to be read where they have so many more tokens in common."""
-_LEARNING, _MOST_RATIO = 0.1, 10.0
+_LEARNING_SLOWER, _LEARNING_FASTER, _MOST_RATIO = 0.3, 0.1, 10.0
 
 
 @dataclass(frozen=True)
@@ -323,7 +323,8 @@ class Scheduler:
     def _observe(self, rows: int, elapsed_s: float) -> None:
         self._steps += 1
         ratio = elapsed_s / self._costs.of(rows)
-        self._slowness = max(0.5, self._slowness + _LEARNING * (min(ratio, _MOST_RATIO) - self._slowness))
+        change = min(ratio, _MOST_RATIO) - self._slowness
+        self._slowness = max(0.5, self._slowness + (_LEARNING_SLOWER if change > 0 else _LEARNING_FASTER) * change)
         if rows <= SMALL_ROWS:
             self._pace.observe(ratio)
 

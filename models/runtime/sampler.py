@@ -81,11 +81,13 @@ class Sampler:
         if self.options.takes_likeliest:
             # llama.cpp copies the vocabulary into records first: 0.17 ms of 128,256 tokens where this takes 0.02.
             logits = context.logits_in_place(row)
-            if self.options.logit_bias:
-                logits = logits.copy()
-                for token, bias in self.options.logit_bias:
-                    logits[token] += bias
-            return int(logits.argmax())
+            own = [(token, logits[token]) for token, _ in self.options.logit_bias]  # a copy of all takes longer
+            for token, bias in self.options.logit_bias:
+                logits[token] += bias
+            chosen = int(logits.argmax())
+            for token, logit in own:
+                logits[token] = logit
+            return chosen
         if self._chain is None:
             self._chain = _build_chain(self.options, context.model.n_vocab)
             self._free = weakref.finalize(self, llama().llama_sampler_free, self._chain)
