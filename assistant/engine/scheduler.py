@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from assistant.engine.kept import KeptPrompts
+from assistant.engine.outbox import Outbox
 from assistant.engine.pace import Pace
 from assistant.engine.plan import plan_rows
 from assistant.engine.readers import Part, next_reader, shared_out
@@ -63,6 +64,7 @@ class Scheduler:
     ) -> None:
         self._context, self._costs, self._queue_limit, self._kept = context, costs, queue_limit, kept
         self._slots = Slots(context, states)
+        self._outbox = Outbox()
         self._batch = Batch(context.n_batch)
         self._queue: deque[Ticket] = deque()
         self._running: list[Running] = []
@@ -160,9 +162,12 @@ class Scheduler:
             waiting = [*self._queue]
             self._queue.clear()
         for ticket in [*(running.ticket for running in self._running), *waiting]:
-            ticket.listener(Failed(error))
+            self._outbox.put(ticket, Failed(error))
+        self._outbox.send()
 
     def _wait_for_work(self) -> bool:
+        if not self._running:
+            self._outbox.send()
         with self._changed:
             while not (self._queue or self._running or self._closing):
                 self._changed.wait()
@@ -181,13 +186,13 @@ class Scheduler:
             if ended:
                 self._tell_positions()
         for ticket, reason in ended:
-            ticket.listener(
-                Finished(reason, len(ticket.request.prompt), 0, 0, now - ticket.submitted_at, None, None, 0, 0)
+            self._outbox.put(
+                ticket, Finished(reason, len(ticket.request.prompt), 0, 0, now - ticket.submitted_at, None, None, 0, 0)
             )
 
     def _tell_positions(self) -> None:
         for position, ticket in enumerate(self._queue):
-            ticket.listener(Queued(position))
+            self._outbox.put(ticket, Queued(position))
 
     def _admit(self) -> None:
         """Requests get sequences in the order they came, as long as prompt and answer fit beside those that run.
@@ -227,18 +232,20 @@ class Scheduler:
 
     def _start(self, ticket: Ticket) -> None:
         request = ticket.request
+        self._outbox.send()  # to bring back what was read before may take longer than a decode
         try:
             slot = self._slots.take_empty() if request.scores_prompt else self._slots.take(request.prompt)
         except BaseException as error:
-            ticket.listener(
-                Failed(RuntimeFailure(f"the request could not be begun ({type(error).__name__}); send it again"))
+            self._outbox.put(
+                ticket,
+                Failed(RuntimeFailure(f"the request could not be begun ({type(error).__name__}); send it again")),
             )
             if not isinstance(error, RuntimeFailure):
                 raise
             return
         running = Running.start(ticket, slot)
         self._running.append(running)
-        ticket.listener(running.progress())
+        self._outbox.put(ticket, running.progress())
 
     def _step(self) -> None:
         """One decode for all. Readers take turns where nobody writes: a step of a single request can be aborted."""
@@ -293,6 +300,7 @@ class Scheduler:
         spare = self._context.n_seq_max - 1
         for position in range(padding):
             self._batch.add(0, position, [spare], True)
+        self._outbox.send()
         with self._changed:
             if self._closing or any(running.ticket.cancelled for running, _ in parts):
                 raise DecodeAborted("a request was cancelled before its step")
@@ -345,7 +353,7 @@ class Scheduler:
             wrong = len(drafts) - common_prefix(drafts, piece.tokens)
             self._slots.cut(running.slot, len(running.slot.tokens) - wrong)
         if piece.tokens or piece.logprobs:
-            running.ticket.listener(piece)
+            self._outbox.put(running.ticket, piece)
         if reason is None and len(running.slot.tokens) >= self.room:
             reason = "context"
         if reason is not None:
@@ -357,14 +365,14 @@ class Scheduler:
             running.score(self._context, rows)
         del running.waiting[: len(tokens)]
         running.read_at = time.monotonic()
-        running.ticket.listener(running.progress())
+        self._outbox.put(running.ticket, running.progress())
         if running.waiting:
             return ()
         if self._kept is not None:
             with suppress(RuntimeFailure, MemoryError, RuntimeError):  # the last: no thread to write with
                 self._slots.keep_beginnings(running.slot, self._kept)
         if running.scoring:
-            running.ticket.listener(PromptScores(tuple(running.scores)))
+            self._outbox.put(running.ticket, PromptScores(tuple(running.scores)))
         if not running.ticket.request.max_tokens:
             self._finish(running, "length")
             return ()
@@ -372,11 +380,11 @@ class Scheduler:
 
     def _finish(self, running: Running, reason: FinishReason) -> None:
         if text := running.output.finish():
-            running.ticket.listener(Piece((), text))
+            self._outbox.put(running.ticket, Piece((), text))
         self._leave(running, running.finish(reason))
 
     def _leave(self, running: Running, event: Event) -> None:
         self._running.remove(running)
         running.sampler.close()
         self._slots.release(running.slot)
-        running.ticket.listener(event)
+        self._outbox.put(running.ticket, event)
