@@ -11,6 +11,8 @@ from benchmarks.serve.findings import Finding
 from benchmarks.serve.servers import bedside
 
 SHARED, SUFFIX = 1000, 50
+_FRAME = 5
+"""Tokens of the template around a user's turn, at most, in the files that are made here."""
 _GOAL = 10.0
 
 
@@ -42,10 +44,13 @@ def restarted(name: str, path: Path, runs: int) -> Iterator[Finding]:
                 with bedside(path, "--warm", str(message), home=Path(folder)) as server:
                     turns = [
                         {"role": "system", "content": message.read_text()},
-                        {"role": "user", "content": prompts.text(SUFFIX)},
+                        {"role": "user", "content": prompts.text(SUFFIX - _FRAME)},
                     ]
                     body = {"messages": turns, "max_tokens": 1, "logit_bias": prompts.bias}
-                    times.append(complete(server.url, body, "/v1/chat/completions").first_s)
+                    answer = complete(server.url, body, "/v1/chat/completions")
+                    times.append(answer.first_s)
+            new = answer.usage["prompt_tokens"] - answer.usage["prompt_tokens_details"]["cached_tokens"]
+            assert new <= SUFFIX, f"{new} tokens were read after the restart"
     yield _finding(f"{name}: first token after a restart, system message of {SHARED} tokens", cold, warm)
 
 
