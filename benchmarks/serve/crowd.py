@@ -3,7 +3,7 @@
 import statistics
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.serve.client import Streamed, complete
@@ -13,21 +13,28 @@ from benchmarks.serve.servers import Server, bedside, example_server, python_ser
 
 CLIENTS = (1, 4, 16)
 _PROMPT, _ANSWER, _REQUESTS = 64, 32, 2
+_ROUNDS = 3
 
 
 def crowd(name: str, path: Path) -> Iterator[Finding]:
-    """Each client sends its requests one after the other; a server is loaded for itself."""
+    """Each client sends its requests one after the other; the servers take turns, and are idle in between."""
     prompts = Prompts(path)
-    servers: list[tuple[AbstractContextManager[Server], Mapping[str, object]]] = [
-        (bedside(path, parallel=max(CLIENTS)), {"drafting": False}),
-        (python_server(path), {}),
-        (example_server(path, parallel=max(CLIENTS)), {"model": "model"}),
-    ]
     found: dict[str, dict[int, tuple[float, float, float]]] = {}
-    for opening, extra in servers:
-        with opening as server:
+    with ExitStack() as opened:
+        servers: list[tuple[Server, Mapping[str, object]]] = [
+            (opened.enter_context(bedside(path, parallel=max(CLIENTS))), {"drafting": False}),
+            (opened.enter_context(python_server(path)), {}),
+            (opened.enter_context(example_server(path, parallel=max(CLIENTS))), {"model": "model"}),
+        ]
+        for server, extra in servers:
             complete(server.url, {**prompts.body(_PROMPT, _ANSWER), **extra})
-            found[server.name] = {count: _measure(server.url, prompts, extra, count) for count in CLIENTS}
+        for count in CLIENTS:
+            rounds = [
+                [_measure(server.url, prompts, extra, count) for server, extra in servers] for _ in range(_ROUNDS)
+            ]
+            for (server, _), measured in zip(servers, zip(*rounds, strict=True), strict=True):
+                throughput, request_s, first_s = (statistics.median(each) for each in zip(*measured, strict=True))
+                found.setdefault(server.name, {})[count] = (throughput, request_s, first_s)
     ours, *peers = found
     for count in CLIENTS:
         for peer in peers:
