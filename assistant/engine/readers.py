@@ -13,20 +13,21 @@ Part = tuple[Running, list[int]]
 """A request and what of it a step computes."""
 
 
-def next_reader(readers: Sequence[Running]) -> Running:
-    """The one that is done soonest, unless another has waited too long for its turn."""
-    waited = min(readers, key=lambda running: running.read_at)
-    if time.monotonic() - waited.read_at > LONGEST_TURN_S:
-        return waited
-    return min(readers, key=lambda running: len(running.waiting))
+def in_turn(readers: Sequence[Running]) -> list[Running]:
+    """The one that is done soonest first, but before it whoever has waited too long for a turn."""
+    now = time.monotonic()
+    return sorted(
+        readers,
+        key=lambda running: (min(0.0, running.read_at + LONGEST_TURN_S - now), len(running.waiting)),
+    )
 
 
 def shared_out(readers: Sequence[Running], rows: int) -> list[Part]:
-    """Prompt tokens for each reader: equal shares, what the shortest do not need to the longer ones."""
+    """Prompt tokens for the readers in turn, all that there is room for: sixteen prompts that were read side by side
+    had their first tokens at the same time, when the last of them was read."""
     parts: list[Part] = []
-    ordered = sorted(readers, key=lambda running: len(running.waiting))
-    for place, running in enumerate(ordered):
-        share = min(len(running.waiting), rows // (len(ordered) - place))
+    for running in in_turn(readers):
+        share = min(len(running.waiting), rows)
         if running.scoring:
             share = min(share, SCORED_ROWS)
         if share:

@@ -15,7 +15,7 @@ from assistant.engine.kept import KeptPrompts
 from assistant.engine.outbox import Outbox
 from assistant.engine.pace import Pace
 from assistant.engine.plan import plan_rows
-from assistant.engine.readers import Part, next_reader, shared_out
+from assistant.engine.readers import Part, in_turn, shared_out
 from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, PromptScores, Queued, Ticket
 from assistant.engine.rows import SMALL_ROWS, RowCosts
 from assistant.engine.running import Running
@@ -252,7 +252,7 @@ class Scheduler:
         writers = [running for running in self._running if not running.reading]
         readers = [running for running in self._running if running.reading]
         if not writers:
-            readers = [next_reader(readers)]
+            readers = in_turn(readers)[:1]
         plan = plan_rows(
             self._costs,
             len(writers),

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from assistant.engine.readers import LONGEST_TURN_S, next_reader
+from assistant.engine.readers import LONGEST_TURN_S, SCORED_ROWS, in_turn, shared_out
 from assistant.engine.request import Event, Failed, Finished, Piece, PromptScores, Queued, Reading, Request, Ticket
 from assistant.engine.rows import RowCosts
 from assistant.engine.running import Running
@@ -185,11 +185,23 @@ def test_what_is_scored_takes_its_own_cells_and_nobody_elses(scheduler: Schedule
 
 def test_the_shortest_prompt_is_read_first_but_none_waits_for_ever() -> None:
     long, short = (Running.start(Ticket(Request((1,) * length, 1), print), Slot(0)) for length in (900, 200))
-    assert next_reader([long, short]) is short
+    assert in_turn([long, short]) == [short, long]
     long.read_at -= LONGEST_TURN_S + 1
-    assert next_reader([long, short]) is long
+    assert in_turn([long, short]) == [long, short]
     long.read_at = time.monotonic()
-    assert next_reader([long, short]) is short
+    assert in_turn([long, short]) == [short, long]
+
+
+def test_prompts_beside_answers_are_read_one_after_the_other() -> None:
+    lengths = (30, 10, 20)
+    readers = [Running.start(Ticket(Request((1,) * length, 1), print), Slot(0)) for length in lengths]
+    taken = [[(running.waiting, len(tokens)) for running, tokens in shared_out(readers, rows)] for rows in (5, 25, 99)]
+    of = {len(running.waiting): running.waiting for running in readers}
+    assert taken[0] == [(of[10], 5)]
+    assert taken[1] == [(of[10], 10), (of[20], 15)]
+    assert taken[2] == [(of[10], 10), (of[20], 20), (of[30], 30)]
+    scored = Running.start(Ticket(Request((1,) * 300, 1, scores_prompt=True), print), Slot(0))
+    assert [len(tokens) for _, tokens in shared_out([scored], 200)] == [SCORED_ROWS]
 
 
 def test_cancelling_others_does_not_undo_what_is_read(reference: Model) -> None:
