@@ -14,12 +14,16 @@ Part = tuple[Running, list[int]]
 
 
 def in_turn(readers: Sequence[Running]) -> list[Running]:
-    """The one that is done soonest first, but before it whoever has waited too long for a turn."""
-    now = time.monotonic()
-    return sorted(
-        readers,
-        key=lambda running: (min(0.0, running.read_at + LONGEST_TURN_S - now), len(running.waiting)),
-    )
+    """The one that is done soonest first, but before it the oldest where it has waited too long for a turn.
+
+    Only the oldest: if all that have waited took turns, all would be done when the last one is.
+    """
+    ordered = sorted(readers, key=lambda running: len(running.waiting))
+    oldest = min(readers, key=lambda running: running.ticket.number, default=None)
+    if oldest is not None and time.monotonic() - oldest.read_at > LONGEST_TURN_S:
+        ordered.remove(oldest)
+        ordered.insert(0, oldest)
+    return ordered
 
 
 def shared_out(readers: Sequence[Running], rows: int) -> list[Part]:

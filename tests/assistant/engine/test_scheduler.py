@@ -189,7 +189,10 @@ def test_the_shortest_prompt_is_read_first_but_none_waits_for_ever() -> None:
     long.read_at -= LONGEST_TURN_S + 1
     assert in_turn([long, short]) == [long, short]
     long.read_at = time.monotonic()
+    short.read_at -= LONGEST_TURN_S + 1
     assert in_turn([long, short]) == [short, long]
+    long.read_at -= LONGEST_TURN_S + 1
+    assert in_turn([long, short]) == [long, short]
 
 
 def test_prompts_beside_answers_are_read_one_after_the_other() -> None:
