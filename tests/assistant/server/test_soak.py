@@ -10,10 +10,9 @@ import httpx2 as httpx
 import psutil
 import pytest
 
-from assistant.engine.request import Request
 from models.resolve import resolve_gguf
 from models.runtime.model import Model
-from tests.assistant.engine.conftest import alone, prompt_of, same_up_to_rounding
+from tests.assistant.engine.conftest import prompt_of, same_up_to_rounding
 from tests.assistant.server.conftest import Served, start, stop
 
 CLIENTS, REQUESTS, MOST_TOKENS, SUBJECTS = 64, 1000, 24, 200
@@ -35,17 +34,16 @@ class Soak:
         async with httpx.AsyncClient(transport=transport, base_url="http://x", timeout=300) as client:
             for _ in range(count):
                 subject, kind = rng.randrange(SUBJECTS), rng.random()
-                body = {"prompt": prompt(subject), "max_tokens": MOST_TOKENS}
                 if kind < 0.1:
                     found = await client.post(PATH, content=b"{" * rng.randrange(1, 50), headers=JSON)
                     assert found.status_code == 400
                     self.malformed += 1
                 elif kind < 0.3:
-                    await self._leave(client, body, rng)
+                    await self._leave(client, body(subject), rng)
                 elif kind < 0.6:
-                    await self._read(client, subject, body)
+                    await self._read(client, subject, body(subject))
                 else:
-                    await self._ask(client, subject, body)
+                    await self._ask(client, subject, body(subject))
 
     async def _ask(self, client: httpx.AsyncClient, subject: int, body: dict[str, Any]) -> None:
         while (found := await client.post(PATH, json=body)).status_code == 429:
@@ -91,6 +89,10 @@ def prompt(subject: int) -> str:
     return f"{BEGINNING} Case {subject}: what is done next for patient number {subject * 7}?"
 
 
+def body(subject: int) -> dict[str, Any]:
+    return {"prompt": prompt(subject), "max_tokens": MOST_TOKENS}
+
+
 @pytest.mark.slow
 def test_a_thousand_requests(tmp_path: Path, environment: dict[str, str]) -> None:
     served = start(tmp_path, environment, "--cache-mib", "8")  # full before the counting begins
@@ -99,6 +101,8 @@ def test_a_thousand_requests(tmp_path: Path, environment: dict[str, str]) -> Non
     async def all_clients(soak: Soak, count: int) -> None:
         await asyncio.gather(*(soak.run(seed, count // CLIENTS + 1) for seed in range(CLIENTS)))
 
+    with served.local() as client:
+        alone = [client.post(PATH, json=body(subject)).json()["choices"][0]["text"] for subject in range(SUBJECTS)]
     asyncio.run(all_clients(Soak(served), 256))  # caches fill, threads and arenas come to be
     before = process.memory_info().rss
     soak = Soak(served)
@@ -110,20 +114,18 @@ def test_a_thousand_requests(tmp_path: Path, environment: dict[str, str]) -> Non
     assert len(soak.answers) + soak.left + soak.malformed + soak.refused >= REQUESTS
     assert min(len(soak.answers), soak.left, soak.malformed) > 50
     assert after < before * 1.05
-    check(soak.answers)
+    check(soak.answers, alone)
 
 
-def check(answers: list[tuple[int, str]]) -> None:
+def check(answers: list[tuple[int, str]], alone: list[str]) -> None:
     """Each as alone; where kernels round differently by the size of a batch, the top two logits lie close together."""
     with Model.load(resolve_gguf("reference")) as model:
         differing = 0
-        for subject in range(SUBJECTS):
-            ids = prompt_of(model, prompt(subject))
-            wanted = alone(model, Request(ids, MOST_TOKENS))
-            text = model.detokenize(wanted)
+        for subject, text in enumerate(alone):
+            ids, wanted = prompt_of(model, prompt(subject)), model.tokenize(text, add_bos=False, parse_special=False)
             for each in {found for place, found in answers if place == subject} - {text}:
                 differing += sum(found == each for place, found in answers if place == subject)
                 found = model.tokenize(each, add_bos=False, parse_special=False)
                 assert same_up_to_rounding(model, ids, found, wanted), (each, text)
-        # 4.5% were seen: llama.cpp's attention rounds differently from 64 rows on, and this model is often undecided.
-        assert differing <= 0.08 * len(answers), f"{differing} of {len(answers)}"
+        # 1.3 to 1.9% were seen: this model is often undecided.
+        assert differing <= 0.03 * len(answers), f"{differing} of {len(answers)}"
