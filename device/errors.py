@@ -1,0 +1,25 @@
+"""Errors of power measurement.
+
+BedsideError
+└── DeviceError
+    ├── SourceUnavailableError   a meter is not here, or may not be read; carries the remedy
+    └── ReadingError             one reading failed; the next may succeed
+"""
+
+from models.errors import BedsideError
+
+
+class DeviceError(BedsideError):
+    """Something about this machine cannot be measured."""
+
+
+class SourceUnavailableError(DeviceError):
+    """A meter is not here, or may not be read."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}; {remedy}")
+        self.reason, self.remedy = reason, remedy
+
+
+class ReadingError(DeviceError):
+    """One reading failed; the next may succeed."""

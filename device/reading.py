@@ -1,0 +1,60 @@
+"""What a power source gives, and what it is: figures of different scope are never compared or added."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Scope = Literal["supply", "module", "pmic-rails", "cpu-package", "gpu"]
+"""What is inside a figure: all that the supply feeds, the compute module, the rails that a power chip measures, a part."""
+Kind = Literal["measured", "estimated"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One look at a meter. Power or energy or both; None, never 0, for what it does not have."""
+
+    power_w: float | None = None
+    energy_j: float | None = None
+    """A counter that only grows, wrap-around undone; only differences mean anything."""
+    rails_w: Mapping[str, float] = field(default_factory=dict)
+    """Parts of the whole, or other rails, for the reader's information: never added up."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """How the sensor smooths: what it says now is an average over about the last `time_constant_s`."""
+
+    samples: int
+    update_interval_s: float
+    time_constant_s: float
+
+
+@dataclass(frozen=True)
+class Meter:
+    """What a source measures, with which figures must be labelled."""
+
+    source: str
+    """`ina3221-sysfs`, `hwmon`, `jtop`, `tegrastats`, `pmic-ioctl`, `vcgencmd`, `rapl`, `battery`, `nvml`, `replay`."""
+    rail: str
+    scope: Scope
+    kind: Kind
+    correction: str | None = None
+    """What was done to the sensor's figure, with its origin."""
+    shunt_ohm: float | None = None
+    filter: Filter | None = None
+    period_s: float = 0.1
+    """How often it is worth reading."""
+
+
+class Source(Protocol):
+    """An open meter. Reading it again and again costs little."""
+
+    @property
+    def meter(self) -> Meter:
+        """What it measures."""
+
+    def read(self) -> Reading:
+        """Look now. Raises ReadingError where this look failed, SourceUnavailableError where all further ones will."""
+
+    def close(self) -> None:
+        """Give back what it holds; safe to call twice."""

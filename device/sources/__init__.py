@@ -1,0 +1,1 @@
+"""One power source each."""
