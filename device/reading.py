@@ -24,9 +24,12 @@ class Reading:
 class Filter:
     """How the sensor smooths: what it says now is an average over about the last `time_constant_s`."""
 
-    samples: int
+    samples: int | None
+    """How many conversions it averages; None where only the interval is known."""
     update_interval_s: float
+    """What the driver's file says, which for some kernels is one cycle, not the time that it takes to settle."""
     time_constant_s: float
+    """After a step the figure is e times nearer each such time: what waits for a sensor to settle goes by this one."""
 
 
 @dataclass(frozen=True)

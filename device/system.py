@@ -1,5 +1,6 @@
 """The machine that is looked at: files below a root, and programs on this very machine only."""
 
+import errno
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,23 +11,28 @@ _RUN_S = 2.0
 
 
 class System:
-    """A machine's files. With a root of its own nothing but files is read: no program, no device, no network."""
+    """A machine's files. With a root of its own nothing but files below it is read: no program, no device, no network."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        self.root = root
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = Path("/") if root is None else root.absolute()
+        self._real_root = self.root.resolve()
+        self._own = root is None
 
     @property
     def is_own(self) -> bool:
         """Whether it is this machine itself."""
-        return self.root == Path("/")
+        return self._own
 
     def path(self, name: str) -> Path:
         """`name`, which begins with a slash, below the root."""
         return self.root / name.lstrip("/")
 
     def read(self, path: Path) -> str:
-        """A small file's text without NUL bytes and surrounding blanks. Raises OSError."""
-        return path.read_bytes().decode("utf-8", "replace").replace("\0", "").strip()
+        """A small file's text without surrounding blanks and without what is not printed. Raises OSError."""
+        if not self._own and not path.resolve().is_relative_to(self._real_root):
+            raise FileNotFoundError(errno.ENOENT, "a link that leaves the root", str(path))
+        text = path.read_bytes().decode("utf-8", "replace")
+        return "".join(character for character in text if character.isprintable() or character in "\n\t").strip()
 
     def glob(self, pattern: str) -> list[Path]:
         """Paths below the root that match, in order."""

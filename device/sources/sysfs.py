@@ -1,0 +1,66 @@
+"""Numbers in the kernel's small files, and what each way of not getting one means."""
+
+import errno
+from pathlib import Path
+
+from device.errors import DeviceError, ReadingError, SourceUnavailableError
+from device.system import System
+
+RULES_FILE = "/etc/udev/rules.d/70-bedside-power.rules"
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO}
+
+
+def read_number(system: System, path: Path, if_forbidden: str) -> int:
+    """The whole number in a file; `if_forbidden` is the remedy where this user may not read it.
+
+    Raises:
+        SourceUnavailableError: the file may not be read, is gone, or its channel is switched off.
+        ReadingError: any other fault; the next look may succeed.
+    """
+    try:
+        text = system.read(path)
+    except OSError as error:
+        raise _fault(error, path, if_forbidden) from None
+    try:
+        return int(text)
+    except ValueError:
+        raise ReadingError(f"{path} says {text[:40]!r} instead of a number") from None
+
+
+def _fault(error: OSError, path: Path, if_forbidden: str) -> DeviceError:
+    if error.errno in _FORBIDDEN:
+        return SourceUnavailableError(f"this user may not read {path}", if_forbidden)
+    if error.errno in _GONE:
+        return SourceUnavailableError(f"{path} is not there", "connect the meter again, then see bedside device")
+    if error.errno == errno.ENODATA:
+        return SourceUnavailableError(
+            f"{path} has no data: its channel is switched off",
+            f"as root, write 1 to the channel's enable file in {path.parent}",
+        )
+    return ReadingError(f"{path} cannot be read now ({error.strerror or type(error).__name__})")
+
+
+def number_if_any(system: System, path: Path) -> int | None:
+    """The number in a file that tells about a meter; None where it is not there or not a number."""
+    try:
+        return int(system.read(path))
+    except (OSError, ValueError):
+        return None
+
+
+def text_if_any(system: System, path: Path) -> str:
+    """A file's text; nothing where it cannot be read."""
+    try:
+        return system.read(path)
+    except OSError:
+        return ""
+
+
+def udev_remedy(rule: str, subsystem: str) -> str:
+    """How to let users read files for good: a sentence, then the rule and the command, each on a line of its own."""
+    return (
+        f"as root, write this line into {RULES_FILE}, then run the command below it\n"
+        f"{rule}\n"
+        f"udevadm control --reload && udevadm trigger --subsystem-match={subsystem}"
+    )
