@@ -1,0 +1,134 @@
+"""Which meter this machine is measured with: candidates in the order of how much of the machine they see.
+
+A meter at the supply that the user names comes first, then what the board itself offers, then what any machine may have. To
+add a source: one line in the table of its boards.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from device.errors import ReadingError, SourceUnavailableError
+from device.reading import Meter, Reading, Source
+from device.sources import hwmon
+from device.sources.battery import open_battery
+from device.sources.ina3221 import open_ina3221
+from device.sources.rapl import open_rapl
+from device.system import System
+
+BoardKind = Literal["jetson", "pi5", "other"]
+Opener = Callable[[System], Source]
+"""Gives the open source, or raises SourceUnavailableError with the remedy."""
+Candidate = tuple[str, Opener]
+"""A source's name as in `Meter.source`, and what opens it."""
+
+OF_BOARD: dict[BoardKind, tuple[Candidate, ...]] = {
+    "jetson": (("ina3221-sysfs", open_ina3221),),
+    "pi5": (),
+    "other": (),
+}
+OF_ANY: tuple[Candidate, ...] = (
+    ("battery", open_battery),
+    ("rapl", open_rapl),
+)
+_AGAIN = "look again; the next reading may succeed"
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A source that cannot be used, why, and what the user can do about it."""
+
+    source: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The source to measure with, open; None means that nothing here is measured. The caller closes it."""
+
+    selected: Source | None
+    unavailable: tuple[Unavailable, ...]
+
+
+@dataclass(frozen=True)
+class Look:
+    """A meter that is here and what one look at it gave; no reading where that look failed."""
+
+    meter: Meter
+    reading: Reading | None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Every meter of a machine, in order of precedence: the first is the one that measurements use."""
+
+    model: str | None
+    looks: tuple[Look, ...]
+    unavailable: tuple[Unavailable, ...]
+
+
+def board_model(system: System) -> str | None:
+    """The model by the device tree, such as "Raspberry Pi 5 Model B Rev 1.0"; None where the firmware tells none."""
+    for name in ("/sys/firmware/devicetree/base/model", "/proc/device-tree/model"):
+        try:
+            return system.read(system.path(name)) or None
+        except OSError:
+            continue
+    return None
+
+
+def board_kind(system: System) -> BoardKind:
+    """Which of the boards with meters of their own this is."""
+    model = board_model(system) or ""
+    if "Jetson" in model or system.path("/etc/nv_tegra_release").exists():
+        return "jetson"
+    return "pi5" if model.startswith("Raspberry Pi 5") else "other"
+
+
+def open_source(system: System, meter: Path | None = None) -> Detection:
+    """The first source in order of precedence that opens; `meter` is the user's own at the supply."""
+    unavailable: list[Unavailable] = []
+    for outcome in _try_each(system, meter):
+        if not isinstance(outcome, Unavailable):
+            return Detection(outcome, tuple(unavailable))
+        unavailable.append(outcome)
+    return Detection(None, tuple(unavailable))
+
+
+def survey(system: System, meter: Path | None = None) -> Survey:
+    """One look at every source, whichever is selected; all are closed again."""
+    looks: list[Look] = []
+    unavailable: list[Unavailable] = []
+    for outcome in _try_each(system, meter):
+        if isinstance(outcome, Unavailable):
+            unavailable.append(outcome)
+            continue
+        name = outcome.meter.source
+        try:
+            looks.append(Look(outcome.meter, outcome.read()))
+        except ReadingError as error:
+            looks.append(Look(outcome.meter, None))
+            unavailable.append(Unavailable(name, str(error), _AGAIN))
+        except SourceUnavailableError as error:
+            unavailable.append(Unavailable(name, error.reason, error.remedy))
+        finally:
+            outcome.close()
+    return Survey(board_model(system), tuple(looks), tuple(unavailable))
+
+
+def _try_each(system: System, meter: Path | None) -> Iterator[Source | Unavailable]:
+    """Opens one candidate after the other, each only when it is asked for."""
+    for name, opener in _candidates(system, meter):
+        try:
+            yield opener(system)
+        except SourceUnavailableError as error:
+            yield Unavailable(name, error.reason, error.remedy)
+
+
+def _candidates(system: System, meter: Path | None) -> Iterator[Candidate]:
+    if meter is not None:
+        yield hwmon.SOURCE, lambda machine: hwmon.open_hwmon(machine, meter)
+    yield from OF_BOARD[board_kind(system)]
+    yield from OF_ANY

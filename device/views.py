@@ -1,0 +1,129 @@
+"""What `bedside device` prints: lines for people, one object for programs."""
+
+import json
+import textwrap
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from device.detect import Look, Survey, Unavailable
+
+NOT_MEASURED = "not measured"
+_LABEL = 10  # columns of the names at the left
+_SCOPES = {
+    "supply": "all that the supply feeds",
+    "module": "the module, without the carrier board",
+    "pmic-rails": "the rails that the power chip measures",
+    "cpu-package": "the processor's package only",
+    "gpu": "the graphics processor only",
+}
+
+
+def print_json(found: Survey) -> None:
+    """One JSON document on standard output, not wrapped or coloured."""
+    print(json.dumps(survey_facts(found), indent=2, ensure_ascii=False))
+
+
+def survey_facts(found: Survey) -> dict[str, Any]:
+    """The survey as plain values: None, never 0, where nothing was read."""
+    return {
+        "board": {"model": found.model},
+        "selected": found.looks[0].meter.source if found.looks else None,
+        "sources": [_source_facts(look) for look in found.looks],
+        "unavailable": [asdict(missing) for missing in found.unavailable],
+    }
+
+
+def _source_facts(look: Look) -> dict[str, Any]:
+    meter, reading = look.meter, look.reading
+    return {
+        "source": meter.source,
+        "rail": meter.rail,
+        "power_w": reading.power_w if reading else None,
+        "energy_j": reading.energy_j if reading else None,
+        "scope": meter.scope,
+        "kind": meter.kind,
+        "correction": meter.correction,
+        "shunt_ohm": meter.shunt_ohm,
+        "filter": asdict(meter.filter) if meter.filter else None,
+    }
+
+
+class _Page:
+    """Lines with a name at their left, wrapped at the terminal's width."""
+
+    def __init__(self) -> None:
+        self._console = Console(markup=False, highlight=False)
+        self._width = min(self._console.width, 100)
+
+    def item(self, name: str, text: str, style: str = "") -> None:
+        start, indent = f"{name:<{_LABEL}}", " " * _LABEL
+        if len(start) > _LABEL:  # a long name has its line to itself
+            self._console.print(Text(name))
+            start = indent
+        for line in textwrap.wrap(text, self._width, initial_indent=start, subsequent_indent=indent):
+            self._console.print(Text(line, style=style))
+
+    def verbatim(self, line: str) -> None:
+        """To be copied: nothing before it, and broken by nobody but the terminal."""
+        self._console.print(Text(line), soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        self._console.print()
+        self._console.print(Text(text, style="bold"))
+
+
+def print_survey(found: Survey) -> None:
+    """The board, the meter that measurements use, the others, and for what is missing the remedy."""
+    page = _Page()
+    page.item("Board", found.model or "unknown (no model in the device tree)")
+    if not found.looks:
+        page.item("Power", f"{NOT_MEASURED}: no meter that can be used")
+    for number, look in enumerate(found.looks):
+        if number == 1:
+            page.heading("Other meters (what they see differs: never add or compare their figures)")
+        page.item("Power" if number == 0 else look.meter.source, _reading_text(look))
+        for detail in _details(look):
+            page.item("", detail)
+    if found.unavailable:
+        page.heading("Not available")
+    for missing in found.unavailable:
+        _print_missing(page, missing)
+
+
+def _print_missing(page: _Page, missing: Unavailable) -> None:
+    page.item(missing.source, missing.reason)
+    sentence, *commands = missing.remedy.splitlines()
+    page.item("", f"-> {sentence}")
+    for command in commands:
+        page.verbatim(command)
+
+
+def _reading_text(look: Look) -> str:
+    meter, reading = look.meter, look.reading
+    figures = []
+    if reading and reading.power_w is not None:
+        figures.append(f"{reading.power_w:.2f} W")
+    if reading and reading.energy_j is not None:
+        figures.append(f"counter at {reading.energy_j:.1f} J")
+    shown = ", ".join(figures) or "no reading"
+    return f"{shown}: {meter.rail} by {meter.source}, {meter.kind} - {_SCOPES[meter.scope]}"
+
+
+def _details(look: Look) -> list[str]:
+    meter = look.meter
+    details = [f"correction: {meter.correction}"] if meter.correction else []
+    if meter.shunt_ohm is not None:
+        told = f"shunt: {meter.shunt_ohm * 1e3:g} mOhm as the driver was told"
+        trust = "; if the resistor's marking differs, every figure is wrong by that factor"
+        details.append(told + (trust if meter.scope == "supply" else ""))
+    if meter.filter:
+        samples = f" ({meter.filter.samples} samples)" if meter.filter.samples else ""
+        details.append(f"smoothed by the sensor over about {meter.filter.time_constant_s:g} s{samples}")
+    rails_w = look.reading.rails_w if look.reading else {}
+    beside = [f"{name} {power_w:.2f} W" for name, power_w in rails_w.items() if name != meter.rail]
+    if beside:
+        details.append(f"other rails, not to be added: {', '.join(beside)}")
+    return details

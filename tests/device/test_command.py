@@ -1,0 +1,116 @@
+"""`bedside device`: one object for programs, lines of 80 columns for people, files below DIR only."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.command import device
+from tests.device.machines import INA226, JETSON, RAPL, write
+
+MISSING = [
+    {
+        "source": "battery",
+        "reason": "no battery in /sys/class/power_supply",
+        "remedy": "nothing to do without a battery",
+    },
+    {
+        "source": "rapl",
+        "reason": "no package counter in /sys/class/powercap",
+        "remedy": "on an x86 machine that is not virtual, load it as root\nmodprobe intel_rapl_msr",
+    },
+]
+
+
+@pytest.fixture(autouse=True)
+def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def facts(capsys: pytest.CaptureFixture[str], root: Path, meter: Path | None = None) -> dict[str, Any]:
+    device(as_json=True, sysroot=root, meter=meter)
+    loaded: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return loaded
+
+
+def shown(capsys: pytest.CaptureFixture[str], root: Path, meter: Path | None = None) -> str:
+    device(sysroot=root, meter=meter)
+    return capsys.readouterr().out
+
+
+def test_a_jetson_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert facts(capsys, write(tmp_path, JETSON)) == {
+        "board": {"model": "NVIDIA Jetson Orin Nano Developer Kit"},
+        "selected": "ina3221-sysfs",
+        "sources": [
+            {
+                "source": "ina3221-sysfs",
+                "rail": "VDD_IN",
+                "power_w": 6.0,
+                "energy_j": None,
+                "scope": "module",
+                "kind": "measured",
+                "correction": None,
+                "shunt_ohm": 0.005,
+                "filter": {"samples": 512, "update_interval_s": 0.43, "time_constant_s": 0.43},
+            }
+        ],
+        "unavailable": MISSING,
+    }
+
+
+def test_nothing_measured_is_null_and_never_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert facts(capsys, tmp_path) == {
+        "board": {"model": None},
+        "selected": None,
+        "sources": [],
+        "unavailable": MISSING,
+    }
+    text = shown(capsys, tmp_path)
+    assert "Power     not measured: no meter that can be used" in text
+    assert "0.00 W" not in text
+
+
+def test_a_failed_look_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write(tmp_path, JETSON, {"sys/class/hwmon/hwmon3/curr1_input": 0})
+    found = facts(capsys, root)
+    assert (found["selected"], found["sources"][0]["power_w"]) == ("ina3221-sysfs", None)
+    assert found["unavailable"][0]["source"] == "ina3221-sysfs"
+    assert "Power     no reading: VDD_IN by ina3221-sysfs" in shown(capsys, root)
+
+
+def test_people_see_what_the_figure_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(capsys, write(tmp_path, JETSON, INA226, RAPL), Path("/sys/class/hwmon/hwmon5"))
+    flowing = " ".join(text.split())
+    assert "Board NVIDIA Jetson Orin Nano Developer Kit Power 6.00 W: ina226 power1_input by hwmon, measured" in flowing
+    assert "shunt: 100 mOhm as the driver was told; if the resistor's marking differs, every figure is wrong" in flowing
+    assert "ina3221-sysfs 6.00 W: VDD_IN by ina3221-sysfs, measured - the module, without the carrier board" in flowing
+    assert "smoothed by the sensor over about 0.43 s (512 samples)" in flowing
+    assert "other rails, not to be added: VDD_CPU_GPU_CV 2.00 W, VDD_SOC 1.00 W" in flowing
+    assert "rapl counter at 1.0 J: package-0 by rapl, measured - the processor's package only" in flowing
+    assert "Not available battery no battery in /sys/class/power_supply" in flowing
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_what_is_to_be_copied_stands_on_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = facts(capsys, tmp_path, Path("/sys/class/hwmon/hwmon5"))
+    text = shown(capsys, tmp_path, Path("/sys/class/hwmon/hwmon5"))
+    commands = [line for missing in found["unavailable"] for line in missing["remedy"].splitlines()[1:]]
+    assert commands == ["grep . /sys/class/hwmon/hwmon*/name", "modprobe intel_rapl_msr"]
+    assert set(commands) < set(text.splitlines())
+
+
+def test_the_front_door_opens_it(tmp_path: Path) -> None:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-W", "error", "-m", "assistant", "device", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    done = run("--json", "--sysroot", str(write(tmp_path, JETSON)))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["sources"][0]["power_w"] == 6.0
+    wrong = run("--sysroot", str(tmp_path / "nowhere"))
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "does not exist" in wrong.stderr
