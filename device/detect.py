@@ -4,10 +4,10 @@ A meter at the supply that the user names comes first, then what the board itsel
 add a source: one line in the table of its boards.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Meter, Reading, Source
@@ -20,17 +20,25 @@ from device.system import System
 BoardKind = Literal["jetson", "pi5", "other"]
 Opener = Callable[[System], Source]
 """Gives the open source, or raises SourceUnavailableError with the remedy."""
-Candidate = tuple[str, Opener]
-"""A source's name as in `Meter.source`, and what opens it."""
+
+
+class Candidate(NamedTuple):
+    """A source's name as in `Meter.source`, and what opens it."""
+
+    source: str
+    open: Opener
+    only_if_asked: bool = False
+    """For a source that disturbs what it measures: left out, without a word, unless the caller asks for it by name."""
+
 
 OF_BOARD: dict[BoardKind, tuple[Candidate, ...]] = {
-    "jetson": (("ina3221-sysfs", open_ina3221),),
+    "jetson": (Candidate("ina3221-sysfs", open_ina3221),),
     "pi5": (),
     "other": (),
 }
 OF_ANY: tuple[Candidate, ...] = (
-    ("battery", open_battery),
-    ("rapl", open_rapl),
+    Candidate("battery", open_battery),
+    Candidate("rapl", open_rapl),
 )
 _AGAIN = "look again; the next reading may succeed"
 
@@ -87,21 +95,21 @@ def board_kind(system: System) -> BoardKind:
     return "pi5" if model.startswith("Raspberry Pi 5") else "other"
 
 
-def open_source(system: System, meter: Path | None = None) -> Detection:
+def open_source(system: System, meter: Path | None = None, asked_for: Collection[str] = ()) -> Detection:
     """The first source in order of precedence that opens; `meter` is the user's own at the supply."""
     unavailable: list[Unavailable] = []
-    for outcome in _try_each(system, meter):
+    for outcome in _try_each(system, meter, asked_for):
         if not isinstance(outcome, Unavailable):
             return Detection(outcome, tuple(unavailable))
         unavailable.append(outcome)
     return Detection(None, tuple(unavailable))
 
 
-def survey(system: System, meter: Path | None = None) -> Survey:
+def survey(system: System, meter: Path | None = None, asked_for: Collection[str] = ()) -> Survey:
     """One look at every source, whichever is selected; all are closed again."""
     looks: list[Look] = []
     unavailable: list[Unavailable] = []
-    for outcome in _try_each(system, meter):
+    for outcome in _try_each(system, meter, asked_for):
         if isinstance(outcome, Unavailable):
             unavailable.append(outcome)
             continue
@@ -118,17 +126,19 @@ def survey(system: System, meter: Path | None = None) -> Survey:
     return Survey(board_model(system), tuple(looks), tuple(unavailable))
 
 
-def _try_each(system: System, meter: Path | None) -> Iterator[Source | Unavailable]:
-    """Opens one candidate after the other, each only when it is asked for."""
-    for name, opener in _candidates(system, meter):
+def _try_each(system: System, meter: Path | None, asked_for: Collection[str]) -> Iterator[Source | Unavailable]:
+    """Opens one candidate after the other, each only when the caller comes to it."""
+    for candidate in _candidates(system, meter):
+        if candidate.only_if_asked and candidate.source not in asked_for:
+            continue
         try:
-            yield opener(system)
+            yield candidate.open(system)
         except SourceUnavailableError as error:
-            yield Unavailable(name, error.reason, error.remedy)
+            yield Unavailable(candidate.source, error.reason, error.remedy)
 
 
 def _candidates(system: System, meter: Path | None) -> Iterator[Candidate]:
     if meter is not None:
-        yield hwmon.SOURCE, lambda machine: hwmon.open_hwmon(machine, meter)
+        yield Candidate(hwmon.SOURCE, lambda machine: hwmon.open_hwmon(machine, meter))
     yield from OF_BOARD[board_kind(system)]
     yield from OF_ANY

@@ -97,16 +97,16 @@ class Scripted:
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Scripted]:
-    """Three sources of a Pi 5: one fails once, one for good, one answers."""
-    faults = [ReadingError("busy"), SourceUnavailableError("gone", "plug it in"), None]
-    meters = [Meter(name, "all", "pmic-rails", "measured") for name in ("pmic-ioctl", "vcgencmd", "replay")]
+    """Sources of a Pi 5: one fails once, one for good, one answers, and so does one that is used only if asked for."""
+    faults = [ReadingError("busy"), SourceUnavailableError("gone", "plug it in"), None, None]
+    meters = [Meter(name, "all", "pmic-rails", "measured") for name in ("pmic-ioctl", "vcgencmd", "replay", "jtop")]
     sources = [Scripted(meter, fault) for meter, fault in zip(meters, faults, strict=True)]
 
     def candidate(source: Scripted) -> Candidate:
         def opener(_: System) -> Source:
             return source
 
-        return source.meter.source, opener
+        return Candidate(source.meter.source, opener, only_if_asked=source.meter.source == "jtop")
 
     monkeypatch.setitem(detect.OF_BOARD, "pi5", tuple(candidate(source) for source in sources))
     return sources
@@ -117,4 +117,12 @@ def test_a_line_in_the_table_is_all_that_a_source_needs(tmp_path: Path, scripted
     assert [look.meter.source for look in found.looks] == ["pmic-ioctl", "replay"]
     assert [missing.source for missing in found.unavailable] == ["pmic-ioctl", "vcgencmd", "battery", "rapl"]
     assert (found.unavailable[1].reason, found.unavailable[1].remedy) == ("gone", "plug it in")
-    assert all(source.closed for source in scripted)
+    assert [source.closed for source in scripted] == [True, True, True, False]
+
+
+def test_a_source_that_disturbs_is_used_only_if_asked_for(tmp_path: Path, scripted: list[Scripted]) -> None:
+    system = System(write(tmp_path, {MODEL: "Raspberry Pi 5 Model B"}))
+    found = survey(system, asked_for={"jtop"})
+    assert [look.meter.source for look in found.looks] == ["pmic-ioctl", "replay", "jtop"]
+    assert scripted[-1].closed
+    assert open_source(system, asked_for={"jtop"}).selected is scripted[0]
