@@ -68,17 +68,22 @@ def write(root: Path, *trees: Files) -> Path:
 
 
 class Watched(System):
-    """Counts what is read, and fails where it is told to: a plain file cannot answer with ENODATA."""
+    """Remembers what is read, and fails where it is told to: a plain file cannot answer with ENODATA."""
 
     def __init__(self, root: Path, faults: Mapping[str, int] | None = None) -> None:
         super().__init__(root)
         self.faults = dict(faults or {})
         """Errno by the name of the file below the root, or by its last part."""
-        self.seen: set[str] = set()
+        self.reads: list[Path] = []
+
+    @property
+    def seen(self) -> set[str]:
+        """Names of the files that were read."""
+        return {path.name for path in self.reads}
 
     def read(self, path: Path) -> str:
         names = {path.name, os.path.relpath(path, self.root), os.path.relpath(path.resolve(), self.root.resolve())}
-        self.seen.add(path.name)
+        self.reads.append(path.resolve())
         for name in names & self.faults.keys():
             raise OSError(self.faults[name], os.strerror(self.faults[name]), str(path))
         return super().read(path)

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from device.command import device
+from device.detect import Survey, Unavailable
+from device.sources.sysfs import udev_remedy
+from device.views import print_survey
 from tests.device.machines import INA226, JETSON, RAPL, write
 
 MISSING = [
@@ -101,6 +104,14 @@ def test_what_is_to_be_copied_stands_on_a_line_of_its_own(tmp_path: Path, capsys
     commands = [line for missing in found["unavailable"] for line in missing["remedy"].splitlines()[1:]]
     assert commands == ["grep . /sys/class/hwmon/hwmon*/name", "modprobe intel_rapl_msr"]
     assert set(commands) < set(text.splitlines())
+
+
+def test_a_rule_is_not_broken_by_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    remedy = udev_remedy('SUBSYSTEM=="hwmon", ' + "x" * 200, "hwmon")
+    print_survey(Survey(None, (), (Unavailable("hwmon", "this user may not read it", remedy),)))
+    lines = capsys.readouterr().out.splitlines()
+    assert set(remedy.splitlines()[1:]) < set(lines)
+    assert [line for line in lines if len(line) > 80] == [remedy.splitlines()[1]]
 
 
 def test_the_front_door_opens_it(tmp_path: Path) -> None:

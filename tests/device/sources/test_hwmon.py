@@ -8,7 +8,7 @@ from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Filter
 from device.sources.hwmon import open_hwmon
 from device.system import System
-from tests.device.machines import FORBIDDEN, INA226, TIMED_OUT, Watched, write
+from tests.device.machines import FORBIDDEN, INA226, TIMED_OUT, Files, Watched, write
 
 NAMED = Path("/sys/class/hwmon/hwmon5")
 FOLDER = "sys/class/hwmon/hwmon5"
@@ -41,7 +41,7 @@ def test_volts_times_amperes_where_there_is_no_power(tmp_path: Path) -> None:
 
 def test_a_power_z_has_its_supply_in_in0(tmp_path: Path) -> None:
     """Linux drivers/hwmon/powerz.c: in0 is VBUS, in1 the configuration line CC1."""
-    files = {"name": "powerz", "in0_input": 5100, "in1_input": 400, "curr1_input": 2000}
+    files: Files = {"name": "powerz", "in0_input": 5100, "in1_input": 400, "curr1_input": 2000}
     write(tmp_path, {f"{FOLDER}/{name}": text for name, text in files.items()})
     assert open_hwmon(System(tmp_path), NAMED).read().power_w == pytest.approx(10.2)
 

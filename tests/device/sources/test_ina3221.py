@@ -32,14 +32,16 @@ def test_it_reads_millivolts_times_milliamperes_of_the_rail_by_name(tmp_path: Pa
 def test_the_rail_is_found_on_any_channel_of_any_chip(tmp_path: Path) -> None:
     """As VDD_IN on the second channel of a second chip, which lies behind a link as in a real sysfs."""
     folder = "sys/devices/platform/bus@0/c240000.i2c/i2c-1/1-0041/hwmon/hwmon4"
-    write(tmp_path, {f"{folder}/{name}": text for name, text in {
-        "name": "ina3221", "in2_label": "VDD_IN", "in2_input": 19_000, "curr2_input": 1000, "samples": 1, "update_interval": 7
-    }.items()})  # fmt: skip
+    files: Files = {"name": "ina3221", "in2_label": "VDD_IN", "in2_input": 19_000, "curr2_input": 1000}
+    write(tmp_path, {f"{folder}/{name}": text for name, text in files.items()})
+    write(tmp_path, {f"{folder}/samples": 1, f"{folder}/update_interval": 7})
     system = jetson(tmp_path, {f"{CHIP}/in1_label": "VDD_OTHER"})
     (tmp_path / "sys/class/hwmon/hwmon4").symlink_to(tmp_path / folder)
     source = open_ina3221(system)
     assert source.read().power_w == pytest.approx(19.0)
-    assert list(source.read().rails_w) == ["VDD_IN", "VDD_OTHER", "VDD_CPU_GPU_CV", "VDD_SOC"]  # each chip once
+    system.reads.clear()
+    assert list(source.read().rails_w) == ["VDD_IN", "VDD_OTHER", "VDD_CPU_GPU_CV", "VDD_SOC"]
+    assert len(system.reads) == len(set(system.reads)) == 8  # volts and amperes of each, whatever ways lead to the chip
     assert source.meter.filter == Filter(samples=1, update_interval_s=0.007, time_constant_s=0.007)
 
 
@@ -56,7 +58,7 @@ def test_the_time_constant_counts_the_samples_once(
 ) -> None:
     system = jetson(tmp_path, {f"{CHIP}/samples": samples, f"{CHIP}/update_interval": interval_ms})
     smoothing = open_ina3221(system).meter.filter
-    assert smoothing == Filter(samples, interval_ms / 1000, pytest.approx(time_constant_s))
+    assert smoothing == Filter(samples, interval_ms / 1000, time_constant_s)
 
 
 def test_an_unknown_filter_is_not_made_up(tmp_path: Path) -> None:
@@ -71,6 +73,9 @@ def test_without_vdd_in_there_is_no_total_but_the_names_of_the_rails(tmp_path: P
         open_ina3221(system)
     assert "no rail VDD_IN; its rails (VDD_GPU_SOC, VDD_CPU_GPU_CV) overlap" in caught.value.reason
     assert "--meter PATH" in caught.value.remedy
+    system.faults = {"in2_input": NO_DATA, "curr1_input": TIMED_OUT}  # switched off; only late
+    with pytest.raises(SourceUnavailableError, match=r"its rails \(VDD_GPU_SOC\) overlap"):
+        open_ina3221(system)
 
 
 def test_a_disabled_channel_is_skipped(tmp_path: Path) -> None:
