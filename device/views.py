@@ -67,8 +67,8 @@ class _Page:
             self._console.print(Text(line, style=style))
 
     def verbatim(self, line: str) -> None:
-        """To be copied: nothing before it, and broken by nobody but the terminal."""
-        self._console.print(Text(line), soft_wrap=True)
+        """To be copied: broken by nobody but the terminal. Neither a shell nor udev minds the blanks before it."""
+        self._console.print(Text(" " * (_LABEL + 3) + line), soft_wrap=True)
 
     def heading(self, text: str) -> None:
         self._console.print()

@@ -98,18 +98,18 @@ def test_people_see_what_the_figure_holds(tmp_path: Path, capsys: pytest.Capture
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_what_is_to_be_copied_stands_on_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_to_be_copied_has_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = facts(capsys, tmp_path, Path("/sys/class/hwmon/hwmon5"))
     text = shown(capsys, tmp_path, Path("/sys/class/hwmon/hwmon5"))
     commands = [line for missing in found["unavailable"] for line in missing["remedy"].splitlines()[1:]]
     assert commands == ["grep . /sys/class/hwmon/hwmon*/name", "modprobe intel_rapl_msr"]
-    assert set(commands) < set(text.splitlines())
+    assert set(commands) < set(map(str.strip, text.splitlines()))
 
 
 def test_a_rule_is_not_broken_by_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     remedy = udev_remedy('SUBSYSTEM=="hwmon", ' + "x" * 200, "hwmon")
     print_survey(Survey(None, (), (Unavailable("hwmon", "this user may not read it", remedy),)))
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert set(remedy.splitlines()[1:]) < set(lines)
     assert [line for line in lines if len(line) > 80] == [remedy.splitlines()[1]]
 
