@@ -3,7 +3,9 @@
 BedsideError
 └── DeviceError
     ├── SourceUnavailableError   a meter is not here, or may not be read; carries the remedy
-    └── ReadingError             one reading failed; the next may succeed
+    ├── ReadingError             one reading failed; the next may succeed
+    ├── ScopeError               figures that measure different things were put together
+    └── CalibrationError         readings make no calibration, or a calibration is not for this meter
 """
 
 from models.errors import BedsideError
@@ -23,3 +25,11 @@ class SourceUnavailableError(DeviceError):
 
 class ReadingError(DeviceError):
     """One reading failed; the next may succeed."""
+
+
+class ScopeError(DeviceError):
+    """Figures that measure different things were put together."""
+
+
+class CalibrationError(DeviceError):
+    """Readings make no calibration, or a calibration is not for this meter."""

@@ -33,6 +33,16 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """How well a calibration makes a sensor agree with the meter that it was made with, between two levels."""
+
+    half_width_w: float
+    """Half of the 95 % interval of one reading."""
+    from_w: float
+    to_w: float
+
+
+@dataclass(frozen=True)
 class Meter:
     """What a source measures, with which figures must be labelled."""
 
@@ -47,6 +57,7 @@ class Meter:
     filter: Filter | None = None
     period_s: float = 0.1
     """How often it is worth reading."""
+    calibrated: Calibrated | None = None
 
 
 class Source(Protocol):
