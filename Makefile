@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-serve compare compare-heal scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench bench-power bench-serve compare compare-heal scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ compare-heal: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.decode
+
+# A minute: what the power sampler takes of one core.
+bench-power: $(STAMP)
+	$(BIN)/python -m benchmarks.sampling
 
 # llama-server and llama-bench from the very tree that is inside llama-cpp-python, and its two Python servers.
 build/peers/.installed: Makefile

@@ -10,6 +10,7 @@ from device.trace import Trace
 
 MAX_DRIFT = 0.05
 _TAIL_INTERVALS = 6  # of a low-pass: what is then still to come is 0.25 % of its lag
+_MARGIN_PERIODS = 1.5  # a sample beyond each edge: within it alone a step up counts as a slope and is half lost
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ class AnswerEnergy:
 
 def tail_s(meter: Meter) -> float:
     """How long a meter has to be sampled after an answer until it no longer shows it."""
-    if meter.filter is None:
-        return 0.0
-    return _TAIL_INTERVALS * max(meter.filter.update_interval_s, meter.filter.time_constant_s)
+    filtered_s = 0.0 if meter.filter is None else max(meter.filter.update_interval_s, meter.filter.time_constant_s)
+    return max(_TAIL_INTERVALS * filtered_s, _lead_s(meter))
+
+
+def _lead_s(meter: Meter) -> float:
+    return _MARGIN_PERIODS * meter.period_s
 
 
 def filter_note(meter: Meter) -> str | None:
@@ -57,13 +61,14 @@ def filter_note(meter: Meter) -> str | None:
 def answer_energy(trace: Trace, answer: Window, tokens: int, before: Window, after: Window) -> AnswerEnergy:
     """What an answer of so many tokens cost, between two windows in which the machine idled, ready to answer.
 
-    The idle power beneath the answer lies on the line between the two. An unfiltered sensor misses on average a third
-    of a period of the rise in power, at the two edges together: 0.3 % of a 10 s answer at 10 Hz.
+    The idle power beneath the answer lies on the line between the two. Net energy is taken from a little before the
+    answer to the end of the meter's tail, so that what an unfiltered sensor errs at either edge (0.3 of a period of the
+    rise in power) averages out over answers. So no other work may reach into these.
 
     Raises:
-        ValueError: there is no token, or the idle windows overlap the answer or the meter's tail behind it.
+        ValueError: there is no token, or the idle windows overlap the answer or the meter's tail after it.
     """
-    whole = answer.until_after(tail_s(trace.meter))
+    whole = Window(answer.start_s - _lead_s(trace.meter), answer.end_s + tail_s(trace.meter))
     if tokens < 1:
         raise ValueError("an answer has at least one token")
     if before.end_s > answer.start_s or after.start_s < whole.end_s:

@@ -34,10 +34,6 @@ class Window:
         """Half-way."""
         return (self.start_s + self.end_s) / 2
 
-    def until_after(self, tail_s: float) -> "Window":
-        """The same start, a later end."""
-        return Window(self.start_s, self.end_s + tail_s)
-
 
 @dataclass(frozen=True)
 class ValidityRecord:

@@ -30,7 +30,8 @@ def systematic_difference_w(meter: Meter, high_w: float, low_w: float) -> float 
 
 
 def _ina3221_terms(meter: Meter) -> tuple[float, float] | None:
-    """Watts off at any power, and further watts per watt: V dI + I dV, all worst cases in one direction."""
+    """Watts off at any power, and further watts per watt: (V + dV)(I + dI) - V I, all worst cases in one direction."""
     if meter.source not in _INA3221_READERS or meter.rail != "VDD_IN" or meter.shunt_ohm is None:
         return None
-    return _VDD_IN_V * _SHUNT_OFFSET_V / meter.shunt_ohm, _BUS_OFFSET_V / _VDD_IN_V + 2 * _GAIN
+    offset_a, gain = _SHUNT_OFFSET_V / meter.shunt_ohm, 1 + _GAIN
+    return offset_a * (_VDD_IN_V * gain + _BUS_OFFSET_V), gain**2 - 1 + gain * _BUS_OFFSET_V / _VDD_IN_V
