@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,8 +37,9 @@ class Sampler:
         wait: Callable[[float], bool] | None = None,
         chance: random.Random | None = None,
     ) -> None:
-        self._source, self._meter = source, source.meter
-        self._period_s = self._meter.period_s if period_s is None else period_s
+        # How long a gap may be follows from the period, so the trace has to know the one that was used.
+        self._source = source
+        self._meter = source.meter if period_s is None else replace(source.meter, period_s=period_s)
         self._clock, self._cpu_clock = clock, cpu_clock
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
@@ -102,7 +104,7 @@ class Sampler:
             with self._lock:
                 self._cost = Cost(self._cpu_clock() - cpu_began, now - began)
             # A look that was late is not made up for: a burst of looks says nothing new.
-            due = max(due + self._period_s * self._chance.uniform(1 - JITTER, 1 + JITTER), now)
+            due = max(due + self._meter.period_s * self._chance.uniform(1 - JITTER, 1 + JITTER), now)
             if self._wait(due - now):
                 break
 

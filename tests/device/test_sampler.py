@@ -2,10 +2,12 @@
 
 import random
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from device.energy import Window, examine
 from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Reading
 from device.sampler import FAILURE_CAPACITY, JITTER, Sampler
@@ -43,6 +45,16 @@ def test_the_period_is_jittered_by_thirty_percent_and_kept_on_average() -> None:
     assert waited.min() < 0.071
     assert waited.max() > 0.129
     assert waited.mean() == pytest.approx(0.1, rel=0.02)
+
+
+def test_a_period_of_its_own_is_that_of_the_trace() -> None:
+    clock = Clock()
+    sampler = Sampler(Following(lambda _: 5.0, clock), period_s=2.0, clock=clock, wait=clock.waits(200))
+    sampler.run()
+    assert np.mean(clock.waited_s) == pytest.approx(2.0, rel=0.05)
+    trace = sampler.trace()
+    assert trace.meter == replace(PLAIN, period_s=2.0)
+    assert examine(trace, Window(101.0, 300.0)).is_valid
 
 
 def test_the_time_of_a_look_is_part_of_the_period() -> None:
