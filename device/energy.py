@@ -158,7 +158,7 @@ def _gaps(times_s: Numbers, window: Window, limit_s: float) -> tuple[float, floa
     within = np.clip(knots, window.start_s, window.end_s)
     gaps, shares = np.diff(knots), np.diff(within)
     missing = [float(within[0] - window.start_s), float(window.end_s - within[-1])]
-    largest_s = max([*gaps[shares > 0].tolist(), *missing])
+    largest_s = max([*gaps.tolist(), *missing])
     reasons = []
     if max(missing) > 0:
         reasons.append(f"no sample for {missing[0]:.3g} s at its beginning and {missing[1]:.3g} s at its end")

@@ -232,4 +232,5 @@ def test_the_sensors_own_error_goes_along() -> None:
     assert found.gross_j.systematic == pytest.approx(2.34, abs=0.02)
     assert found.net_j.systematic == pytest.approx(10 * 13.7 * 0.008214, rel=0.01)
     assert found.tokens_per_joule.systematic == pytest.approx(1.1925 * 0.0125, rel=0.01)
+    assert found.net_tokens_per_joule.systematic == pytest.approx(223 / 137 * 0.008214, rel=0.01)
     assert figures(simulate(PMIC, 1.5, 6.2)).net_j.systematic is None

@@ -112,6 +112,11 @@ def test_a_counter_is_a_difference_and_not_an_integral() -> None:
     assert result.mean_w == pytest.approx(8.0)
 
 
+def test_the_peak_of_a_counter_is_that_of_the_window_too() -> None:
+    trace = make_trace(SECONDS, np.arange(6.0), None, np.array([0.0, 90.0, 95.0, 107.0, 110.0, 190.0]))
+    assert window_energy(trace, Window(1.5, 3.5)).peak_w == pytest.approx(12.0)
+
+
 def test_a_counter_that_is_not_always_there_is_not_used() -> None:
     trace = make_trace(SECONDS, np.arange(4.0), np.full(4, 5.0), np.array([0.0, np.nan, 7.0, 8.0]))
     assert window_energy(trace, Window(0, 3)).energy_j == pytest.approx(15.0)
@@ -150,6 +155,13 @@ def test_a_gap_counts_where_it_reaches_into_the_window_only() -> None:
     assert record.reasons[0].startswith("no sample for 4")
     assert not examine(trace, Window(9.0, 11.0)).is_valid
     assert examine(trace, Window(9.0, 11.0)).coverage == 0.0
+
+
+def test_a_gap_that_ends_where_the_window_begins_is_outside() -> None:
+    trace = make_trace(PLAIN, np.array([0.0, 3.0, 3.5, 4.0, 8.0]), np.full(5, 2.0))
+    result = window_energy(trace, Window(3.0, 4.0))
+    assert result.energy_j == pytest.approx(2.0)
+    assert result.validity.largest_gap_s == 0.5
 
 
 @pytest.mark.parametrize("window", [Window(-0.3, 5), Window(15, 20.5), Window(30, 31), Window(-9, -8)])

@@ -109,10 +109,10 @@ def test_a_fault_of_the_source_itself_is_a_reason_too() -> None:
 
 
 def test_memory_is_bounded_and_what_falls_out_is_counted() -> None:
-    trace = run(*(Reading(power_w=float(index)) for index in range(25)), capacity=10).trace()
-    assert trace.power_w.tolist() == [float(index) for index in range(15, 25)]
+    trace = run(*(Reading(power_w=float(index)) for index in range(23)), capacity=10).trace()
+    assert trace.power_w.tolist() == [float(index) for index in range(13, 23)]
     assert np.all(np.diff(trace.times_s) > 0)
-    assert trace.fallen_out == 15
+    assert trace.fallen_out == 13
 
 
 def test_a_full_ring_has_lost_nothing() -> None:
