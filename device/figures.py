@@ -1,7 +1,7 @@
 """Figures with what they measure: those of different scope are not added, subtracted, divided or ranked."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from device.errors import ScopeError
 from device.reading import Meter
@@ -31,11 +31,11 @@ class Figure:
 
     def __add__(self, other: "Figure") -> "Figure":
         self._require_like(other)
-        return Figure(self.value + other.value, self.unit, self.meter, self._joint(other))
+        return Figure(self.value + other.value, self.unit, self._meter_with(other), self._joint(other))
 
     def __sub__(self, other: "Figure") -> "Figure":
         self._require_like(other)
-        return Figure(self.value - other.value, self.unit, self.meter, self._joint(other))
+        return Figure(self.value - other.value, self.unit, self._meter_with(other), self._joint(other))
 
     def __lt__(self, other: "Figure") -> bool:
         self._require_like(other)
@@ -60,6 +60,10 @@ class Figure:
         require_same_scope((self.meter, other.meter))
         if self.unit != other.unit:
             raise ScopeError(f"{self.unit} and {other.unit} are not the same unit; convert one of them first")
+
+    def _meter_with(self, other: "Figure") -> Meter:
+        """What the two together come from: an estimate where either is one."""
+        return self.meter if other.meter.kind == "measured" else replace(self.meter, kind="estimated")
 
     def _joint(self, other: "Figure") -> float | None:
         """Both off in the same direction: the worst case, since they come from like sensors."""

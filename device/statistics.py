@@ -53,12 +53,14 @@ def summarize(figures: Sequence[Figure], seed: int = 0) -> Summary:
 
     Raises:
         ScopeError: they do not measure the same.
-        ValueError: there is none, or their units differ.
+        ValueError: there is none, or their units or meters differ.
     """
     units = {figure.unit for figure in figures}
     if len(units) != 1:
         raise ValueError(f"one unit is needed, not {sorted(units)}")
     require_same_scope(figure.meter for figure in figures)
+    if any(figure.meter != figures[0].meter for figure in figures):
+        raise ValueError("one meter is needed, or one calibration; summarize the others by themselves")
     values = np.array([figure.value for figure in figures])
     low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
     known = [figure.systematic for figure in figures if figure.systematic is not None]

@@ -1,6 +1,7 @@
 """Figures of one scope go together; others do not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,16 @@ def test_figures_of_one_scope_are_numbers() -> None:
     assert ONE.ratio(TWO) == 2.5
     assert (ONE > TWO, ONE >= TWO, ONE < TWO, ONE <= TWO) == (True, True, False, False)
     assert sorted([ONE, TWO]) == [TWO, ONE]
+
+
+def test_a_sum_with_an_estimate_is_an_estimate() -> None:
+    estimate = Figure(1.0, "J", replace(INA3221, kind="estimated"))
+    assert [(one + other).meter.kind for one, other in ((ONE, estimate), (estimate, ONE), (ONE, TWO))] == [
+        "estimated",
+        "estimated",
+        "measured",
+    ]
+    assert (ONE - estimate).meter.kind == "estimated"
 
 
 def test_what_is_unquantified_stays_so() -> None:

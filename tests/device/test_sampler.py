@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from device.energy import Window, examine
+from device.energy import Window, examine, window_energy
 from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Reading
 from device.sampler import FAILURE_CAPACITY, JITTER, Sampler
@@ -61,6 +61,16 @@ def test_the_time_of_a_look_is_part_of_the_period() -> None:
     clock = Clock(tick_s=0.02)
     Sampler(Following(lambda _: 5.0, clock), clock=clock, wait=clock.waits(500)).run()
     assert (clock.now_s - 100.0) / 500 == pytest.approx(0.1, rel=0.03)
+
+
+def test_a_rhythm_of_half_the_period_does_not_lock() -> None:
+    """Tokens of 50 ms, 15 W for one half and 5 W for the other: an even 10 Hz would always see the same half."""
+    clock = Clock()
+    source = Following(lambda now_s: 15.0 if now_s % 0.05 < 0.025 else 5.0, clock)
+    sampler = Sampler(source, clock=clock, wait=clock.waits(3000), chance=random.Random(2))
+    sampler.run()
+    energy = window_energy(sampler.trace(), Window(101.0, 351.0))
+    assert energy.mean_w == pytest.approx(10.0, rel=0.05)
 
 
 def test_a_look_that_took_long_is_not_made_up_for() -> None:

@@ -1,5 +1,6 @@
 """Intervals against their definition, and summaries of figures."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -95,6 +96,8 @@ def test_one_figure_has_no_interval() -> None:
 def test_what_does_not_measure_the_same_is_not_summarized() -> None:
     with pytest.raises(ScopeError, match="do not measure the same"):
         summarize([*figures(1, 2), Figure(3.0, "W", other_scope(INA3221))])
+    with pytest.raises(ValueError, match="one meter is needed"):
+        summarize([*figures(1, 2), Figure(3.0, "W", replace(INA3221, correction="1.02 x"))])
     with pytest.raises(ValueError, match=r"not \['J', 'W'\]"):
         summarize([*figures(1, 2), Figure(3.0, "J", INA3221)])
     with pytest.raises(ValueError, match="one unit"):
