@@ -27,6 +27,8 @@ DOORS = {
     "fastapi": ["assistant/server/"],
     "uvicorn": ["assistant/server/"],
     "textual": ["assistant/tui/"],
+    "jtop": ["device/sources/jtop_child.py"],
+    "pynvml": ["device/sources/nvml.py"],
 }
 DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))] if path.exists()]
 
