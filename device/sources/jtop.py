@@ -22,12 +22,18 @@ TOTAL_RAIL = "VDD_IN"
 _INTERVAL_S = 0.5  # the service is not stable below
 _START_S = 10.0
 _READ_S = 4.0
+_JOIN_GROUP = "sudo usermod -aG jtop $USER, then log in again"
+_INSTALL = "pip install 'bedside[jetson]'"
+# By what the client's error says, its own advice left out: the first that fits.
 _REMEDIES = {
-    "ModuleNotFoundError": "pip install 'bedside[jetson]'",
-    "EOFError": "sudo systemctl restart jtop.service",
-    "TimeoutError": "sudo systemctl restart jtop.service",
-    "PermissionError": "sudo usermod -aG jtop $USER, then log in again",
+    "Mismatch version": "install the version of jetson-stats that the service has, here and there",
+    "Mismatch of Python": "install jetson-stats for the same Python as the service",
+    "not active": "sudo systemctl start jtop.service",
+    "can't access": _JOIN_GROUP,
+    "PermissionError": _JOIN_GROUP,
+    "ModuleNotFoundError": _INSTALL,
 }
+_OTHER_REMEDY = "sudo systemctl restart jtop.service"
 
 
 def parse_power(look: Mapping[str, Any]) -> Reading:
@@ -58,12 +64,9 @@ def parse_news(line: str) -> dict[str, Any]:
     if not isinstance(news, dict):
         raise ReadingError(f"jtop's process printed a line that is no news: {line[:60]!r}")
     if "error" in news:
-        error, message = str(news["error"]), str(news.get("message", ""))
-        remedy = _REMEDIES.get(error, "sudo systemctl status jtop.service")
-        if "Mismatch version" in message:
-            message = message.partition(" Please run")[0]
-            remedy = "install the version of jetson-stats that the service has, here and there"
-        raise SourceUnavailableError(f"jtop: {error}{message and ': '}{message}", remedy)
+        reason = f"jtop: {news['error']} {news.get('message', '')}".partition(" Please")[0].rstrip(" .")
+        fitting = (remedy for sign, remedy in _REMEDIES.items() if sign in reason)
+        raise SourceUnavailableError(reason, next(fitting, _OTHER_REMEDY))
     return news
 
 
@@ -112,7 +115,7 @@ def open_jtop(system: System, socket: Path = SOCKET, start_s: float = _START_S, 
         return Jtop(child, start_s, read_s)
     except ReadingError as error:
         child.close()
-        raise SourceUnavailableError(str(error), "sudo systemctl restart jtop.service") from None
+        raise SourceUnavailableError(str(error), _OTHER_REMEDY) from None
     except BaseException:
         child.close()
         raise
@@ -123,6 +126,6 @@ def _check_access(socket: Path) -> None:
     if not socket.exists():
         raise SourceUnavailableError("jtop.service is not active", "sudo systemctl start jtop.service")
     if not os.access(socket, os.R_OK | os.W_OK):
-        raise SourceUnavailableError(f"{socket} may not be opened", _REMEDIES["PermissionError"])
+        raise SourceUnavailableError(f"{socket} may not be opened", _JOIN_GROUP)
     if importlib.util.find_spec("jtop") is None:
-        raise SourceUnavailableError("jetson-stats is not installed", _REMEDIES["ModuleNotFoundError"])
+        raise SourceUnavailableError("jetson-stats is not installed", _INSTALL)

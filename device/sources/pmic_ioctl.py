@@ -36,7 +36,7 @@ def encode_command(command: str) -> bytearray:
     return bytearray(_HEADER.pack(size, 0, _TAG, BUFFER_BYTES, 0, 0) + text.ljust(BUFFER_BYTES, b"\0") + _END)
 
 
-def decode_answer(message: bytes) -> str:
+def decode_answer(message: bytes | bytearray) -> str:
     """The text in an answered message. Raises ReadingError where the firmware did not answer, or with an error."""
     _, status, _, _, _, error = _HEADER.unpack_from(message)
     body = bytes(message[_HEADER.size : _HEADER.size + BUFFER_BYTES])
