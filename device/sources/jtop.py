@@ -14,11 +14,11 @@ from typing import Any
 
 from device.child import LineChild
 from device.errors import ReadingError, SourceUnavailableError
-from device.reading import Meter, Reading
+from device.reading import Filter, Meter, Reading
+from device.sources.jetson_filter import TOTAL_RAIL, read_total_filter
 from device.system import System
 
 SOCKET = Path("/run/jtop.sock")
-TOTAL_RAIL = "VDD_IN"
 _INTERVAL_S = 0.5  # the service is not stable below
 _START_S = 10.0
 _READ_S = 4.0
@@ -50,7 +50,8 @@ def parse_power(look: Mapping[str, Any]) -> Reading:
         if not total.get("online", True) or not total["power"] > 0:
             raise ReadingError(f"jtop says that {TOTAL_RAIL} is offline or takes nothing")
         rails_w = {name: rail["power"] / 1000 for name, rail in rails.items() if rail.get("online", True)}
-        return Reading(total["power"] / 1000, rails_w=rails_w)
+        total_w = total["power"] / 1000
+        return Reading(total_w, rails_w={TOTAL_RAIL: total_w, **rails_w})
     except (AttributeError, KeyError, TypeError):
         raise ReadingError("jtop's figures have another shape than this version knows") from None
 
@@ -73,9 +74,9 @@ def parse_news(line: str) -> dict[str, Any]:
 class Jtop:
     """A running client. Figures are up to one interval of the service old."""
 
-    def __init__(self, child: LineChild, start_s: float = _START_S, read_s: float = _READ_S) -> None:
+    def __init__(self, child: LineChild, start_s: float, read_s: float, smoothing: Filter | None = None) -> None:
         """Waits `start_s` for the first look, later `read_s` for each. Takes `child` over."""
-        self._child = child
+        self._child, self._filter = child, smoothing
         first = self._look(start_s)
         parse_power(first)
         self._interval_s = float(first.get("interval_s", _INTERVAL_S))
@@ -84,7 +85,7 @@ class Jtop:
     @property
     def meter(self) -> Meter:
         """The module's input, at the service's pace."""
-        return Meter("jtop", TOTAL_RAIL, "module", "measured", period_s=self._interval_s)
+        return Meter("jtop", TOTAL_RAIL, "module", "measured", filter=self._filter, period_s=self._interval_s)
 
     def read(self) -> Reading:
         """The newest look, or the next one."""
@@ -112,7 +113,7 @@ def open_jtop(system: System, socket: Path = SOCKET, start_s: float = _START_S, 
     command = [sys.executable, "-m", "device.sources.jtop_child", "--interval", str(_INTERVAL_S)]
     child = LineChild([*command, "--socket", str(socket)], "jtop", with_errors=False)
     try:
-        return Jtop(child, start_s, read_s)
+        return Jtop(child, start_s, read_s, read_total_filter(system))
     except ReadingError as error:
         child.close()
         raise SourceUnavailableError(str(error), _OTHER_REMEDY) from None

@@ -4,10 +4,10 @@ import re
 
 from device.child import LineChild
 from device.errors import ReadingError, SourceUnavailableError
-from device.reading import Meter, Reading
+from device.reading import Filter, Meter, Reading
+from device.sources.jetson_filter import TOTAL_RAIL, read_total_filter
 from device.system import System
 
-TOTAL_RAIL = "VDD_IN"
 _PERIOD_S = 0.2
 _DEADLINE_S = 2.0
 # `VDD_IN 5014mW/5100mW`: now and average, with or without the unit; JetPack 7 adds a third figure. `RAM 1/2MB` is none.
@@ -21,26 +21,26 @@ def parse_line(line: str) -> dict[str, float] | None:
 
 
 def to_reading(rails_w: dict[str, float] | None) -> Reading:
-    """VDD_IN as power, the others for information. Raises ReadingError where there is no VDD_IN or it is 0."""
+    """VDD_IN as power, all rails for information. Raises ReadingError where there is no VDD_IN or it is 0."""
     if rails_w is None:
         raise ReadingError("tegrastats printed a line without power rails")
     if TOTAL_RAIL not in rails_w:
         raise ReadingError(f"tegrastats has no {TOTAL_RAIL}, only {', '.join(rails_w)}: parts that may hold each other")
     if not rails_w[TOTAL_RAIL]:
         raise ReadingError(f"tegrastats says 0 W at {TOTAL_RAIL}: the sensor is not read")
-    return Reading(rails_w[TOTAL_RAIL], rails_w={name: w for name, w in rails_w.items() if name != TOTAL_RAIL})
+    return Reading(rails_w[TOTAL_RAIL], rails_w=rails_w)
 
 
 class Tegrastats:
     """A tegrastats that runs as long as this source is open. Its figure is up to one period old."""
 
-    def __init__(self, child: LineChild, deadline_s: float = _DEADLINE_S) -> None:
-        self._child, self._deadline_s = child, deadline_s
+    def __init__(self, child: LineChild, deadline_s: float, smoothing: Filter | None) -> None:
+        self._child, self._deadline_s, self._filter = child, deadline_s, smoothing
 
     @property
     def meter(self) -> Meter:
         """The module's input."""
-        return Meter("tegrastats", TOTAL_RAIL, "module", "measured", period_s=_PERIOD_S)
+        return Meter("tegrastats", TOTAL_RAIL, "module", "measured", filter=self._filter, period_s=_PERIOD_S)
 
     def read(self) -> Reading:
         """Power now, from the newest line."""
@@ -61,7 +61,8 @@ def open_tegrastats(system: System, deadline_s: float = _DEADLINE_S, program: st
         raise SourceUnavailableError(
             f"tegrastats is not run for {system.root}", "look at the machine itself, without --sysroot"
         )
-    source = Tegrastats(LineChild([program, "--interval", str(round(_PERIOD_S * 1000))], "tegrastats"), deadline_s)
+    child = LineChild([program, "--interval", str(round(_PERIOD_S * 1000))], "tegrastats")
+    source = Tegrastats(child, deadline_s, read_total_filter(system))
     try:
         source.read()
     except ReadingError as error:

@@ -44,6 +44,9 @@ JETSON = {
     "sys/class/hwmon/hwmon2/name": "soctherm_oc\n",
     "sys/class/hwmon/hwmon2/oc1_event_cnt": "0\n",
     "sys/class/hwmon/hwmon2/oc3_event_cnt": "7\n",
+    "sys/class/hwmon/hwmon3/name": "other\n",
+    "sys/class/hwmon/hwmon3/oc2_event_cnt": "9\n",
+    "sys/class/hwmon/hwmon3/in0_lcrit_alarm": "1\n",
     "usr/lib/aarch64-linux-gnu/tegra/libcuda.so.1": "",
 }
 
@@ -95,6 +98,8 @@ def test_no_serial_number_is_read(tmp_path: Path) -> None:
     OPENED = []
     try:
         look_at_board(system)
+        (tmp_path / "sys/firmware/devicetree/base/model").unlink()
+        assert look_at_board(system).model is None
         opened = [path.removeprefix(str(tmp_path)) for path in OPENED if path.startswith(str(tmp_path))]
         (tmp_path / "sys/firmware/devicetree/base/serial-number").read_bytes()
         assert OPENED[-1].endswith("serial-number"), "the hook does not see what is opened"

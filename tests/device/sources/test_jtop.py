@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 from device.child import LineChild
 from device.errors import ReadingError, SourceUnavailableError
 from device.sources.jtop import Jtop, open_jtop, parse_news, parse_power
+from device.sources.jtop_child import follow
 from device.system import System
 from tests.device.fixtures import POWER, expected, names, shared
 
@@ -32,7 +34,7 @@ with_client = pytest.mark.skipif(importlib.util.find_spec("jtop") is None, reaso
 def test_the_total_counts_when_it_is_named() -> None:
     reading = parse_power(LOOK)
     assert reading.power_w == 5.014
-    assert reading.rails_w == {"VDD_SOC": 1.506}
+    assert reading.rails_w == {"VDD_IN": 5.014, "VDD_SOC": 1.506}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,9 @@ def test_figures_without_a_total_give_none(power: Any, message: str) -> None:
 
 
 def test_a_rail_that_is_offline_is_left_out() -> None:
-    assert parse_power({"power": {"rail": {"VDD_SOC": {**RAIL, "online": False}}, "tot": TOTAL}}).rails_w == {}
+    assert parse_power({"power": {"rail": {"VDD_SOC": {**RAIL, "online": False}}, "tot": TOTAL}}).rails_w == {
+        "VDD_IN": 5.014
+    }
 
 
 @pytest.mark.parametrize(
@@ -138,6 +142,34 @@ def test_its_last_words_are_the_reason() -> None:
     with pytest.raises(SourceUnavailableError, match="EOFError; sudo systemctl restart"):
         source.read()
     source.close()
+
+
+def test_figures_after_the_clients_patience_are_the_old_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits three intervals for news, then gives what it has: whether it ends then is a race inside it."""
+    ticks_s = iter([10.0, 10.5, 10.5, 11.0, 11.0, 12.5, 12.5])
+
+    class Client:
+        interval = interval_user = 0.5
+        power = POWER_NOW
+
+        def __init__(self, interval: float) -> None:
+            assert interval == 0.5
+
+        def start(self) -> None:
+            """Comes back at once."""
+
+        def ok(self) -> bool:
+            return True
+
+    said = list[dict[str, Any]]()
+    package = types.ModuleType("jtop")
+    package.jtop, package.service = Client, types.ModuleType("jtop.service")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "jtop", package)
+    monkeypatch.setitem(sys.modules, "jtop.service", package.service)
+    monkeypatch.setattr("device.sources.jtop_child.time.monotonic", lambda: next(ticks_s))
+    with pytest.raises(TimeoutError, match="sends nothing new"):
+        follow(0.5, None, said.append)
+    assert said == [LOOK, LOOK]
 
 
 # Without a service
@@ -253,11 +285,11 @@ def test_a_service_that_ends_ends_the_source(service: subprocess.Popen[bytes], p
 @shared
 @with_client
 def test_a_slower_first_client_sets_the_pace(service: object, place: Path) -> None:
-    command = [sys.executable, "-m", "device.sources.jtop_child", "--interval", "1", "--socket", str(place)]
+    command = [sys.executable, "-m", "device.sources.jtop_child", "--interval", "2", "--socket", str(place)]
     first = LineChild(command, "jtop", with_errors=False)
     first.line(30)
     source = open_jtop(System(), place, start_s=30, read_s=30)
-    assert source.meter.period_s == 1
+    assert source.meter.period_s == 2
     assert source.read().power_w == 18.699
     source.close()
     first.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from device.errors import ReadingError, SourceUnavailableError
+from device.reading import Filter
 from device.sources.tegrastats import open_tegrastats, parse_line, to_reading
 from device.system import System
 from tests.device.fixtures import POWER, expected, names, shared
@@ -16,7 +17,7 @@ def test_the_first_figure_counts_and_memory_is_no_rail() -> None:
     assert parse_line(LINE) == {"VDD_IN": 5.014, "VDD_SOC": 1.506}
     reading = to_reading(parse_line(LINE))
     assert reading.power_w == 5.014
-    assert reading.rails_w == {"VDD_SOC": 1.506}
+    assert reading.rails_w == {"VDD_IN": 5.014, "VDD_SOC": 1.506}
     assert reading.energy_j is None
 
 
@@ -93,6 +94,41 @@ def test_one_that_freezes_is_told_at_its_deadline(tmp_path: Path) -> None:
 def test_one_that_gives_no_total_is_no_source(tmp_path: Path, script: str, deadline_s: float, message: str) -> None:
     with pytest.raises(SourceUnavailableError, match=message):
         open_tegrastats(System(), deadline_s, program(tmp_path, script))
+
+
+class Jetson(System):
+    """This machine's programs beside a Jetson's files."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.files = System(root)
+
+    def glob(self, pattern: str) -> list[Path]:
+        return self.files.glob(pattern)
+
+
+CHIP = {"name": "ina3221", "in1_label": "VDD_IN", "samples": "512", "update_interval": "430"}
+
+
+@pytest.mark.parametrize(
+    ("files", "smoothing"),
+    [
+        (CHIP, Filter(512, 0.43, 0.43)),
+        ({**CHIP, "samples": "64", "update_interval": "2"}, Filter(64, 0.002, 0.128)),
+        ({**CHIP, "samples": "0"}, None),
+        ({**CHIP, "samples": "many"}, None),
+        ({**CHIP, "in1_label": "VDD_SOC"}, None),
+        ({**CHIP, "name": "ina226"}, None),
+    ],
+)
+def test_it_lags_as_the_chip_does(tmp_path: Path, files: dict[str, str], smoothing: Filter | None) -> None:
+    chip = tmp_path / "sys/class/hwmon/hwmon3"
+    chip.mkdir(parents=True)
+    for name, text in files.items():
+        (chip / name).write_text(f"{text}\n")
+    source = open_tegrastats(Jetson(tmp_path), 20, program(tmp_path, f'echo "{LINE}"; sleep 60'))
+    source.close()
+    assert source.meter.filter == smoothing
 
 
 def test_it_is_not_run_for_another_root(tmp_path: Path) -> None:
