@@ -24,13 +24,16 @@ def device(
             "--meter", metavar="PATH", help="Your own meter at the supply, by its folder in /sys/class/hwmon."
         ),
     ] = None,
+    jtop: Annotated[
+        bool, typer.Option("--jtop", help="Try jtop as well: its service and its client disturb what they measure.")
+    ] = False,
 ) -> None:
     """Show the board and its power meters: what is measured, what is not, and what mends it."""
     from device import views
     from device.detect import survey
     from device.system import System
 
-    found = survey(System(sysroot), meter)
+    found = survey(System(sysroot), meter, {"jtop"} if jtop else ())
     if as_json:
         views.print_json(found)
     else:

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from device.board import Board, look_at_board, read_model
 from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Meter, Reading, Source
 from device.sources import hwmon
 from device.sources.battery import open_battery
 from device.sources.ina3221 import open_ina3221
+from device.sources.jtop import open_jtop
+from device.sources.nvml import open_nvml
+from device.sources.pmic_ioctl import open_pmic_ioctl
 from device.sources.rapl import open_rapl
+from device.sources.tegrastats import open_tegrastats
+from device.sources.vcgencmd import open_vcgencmd
 from device.system import System
 
 BoardKind = Literal["jetson", "pi5", "other"]
@@ -32,13 +38,18 @@ class Candidate(NamedTuple):
 
 
 OF_BOARD: dict[BoardKind, tuple[Candidate, ...]] = {
-    "jetson": (Candidate("ina3221-sysfs", open_ina3221),),
-    "pi5": (),
+    "jetson": (
+        Candidate("ina3221-sysfs", open_ina3221),
+        Candidate("jtop", open_jtop, only_if_asked=True),
+        Candidate("tegrastats", open_tegrastats),
+    ),
+    "pi5": (Candidate("pmic-ioctl", open_pmic_ioctl), Candidate("vcgencmd", open_vcgencmd)),
     "other": (),
 }
 OF_ANY: tuple[Candidate, ...] = (
     Candidate("battery", open_battery),
     Candidate("rapl", open_rapl),
+    Candidate("nvml", open_nvml),
 )
 _AGAIN = "look again; the next reading may succeed"
 
@@ -72,24 +83,14 @@ class Look:
 class Survey:
     """Every meter of a machine, in order of precedence: the first is the one that measurements use."""
 
-    model: str | None
+    board: Board
     looks: tuple[Look, ...]
     unavailable: tuple[Unavailable, ...]
 
 
-def board_model(system: System) -> str | None:
-    """The model by the device tree, such as "Raspberry Pi 5 Model B Rev 1.0"; None where the firmware tells none."""
-    for name in ("/sys/firmware/devicetree/base/model", "/proc/device-tree/model"):
-        try:
-            return system.read(system.path(name)) or None
-        except OSError:
-            continue
-    return None
-
-
 def board_kind(system: System) -> BoardKind:
     """Which of the boards with meters of their own this is."""
-    model = board_model(system) or ""
+    model = read_model(system) or ""
     if "Jetson" in model or system.path("/etc/nv_tegra_release").exists():
         return "jetson"
     return "pi5" if model.startswith("Raspberry Pi 5") else "other"
@@ -123,7 +124,7 @@ def survey(system: System, meter: Path | None = None, asked_for: Collection[str]
             unavailable.append(Unavailable(name, error.reason, error.remedy))
         finally:
             outcome.close()
-    return Survey(board_model(system), tuple(looks), tuple(unavailable))
+    return Survey(look_at_board(system), tuple(looks), tuple(unavailable))
 
 
 def _try_each(system: System, meter: Path | None, asked_for: Collection[str]) -> Iterator[Source | Unavailable]:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from device.board import Board
 from device.detect import Look, Survey, Unavailable
 
 NOT_MEASURED = "not measured"
@@ -29,7 +30,7 @@ def print_json(found: Survey) -> None:
 def survey_facts(found: Survey) -> dict[str, Any]:
     """The survey as plain values: None, never 0, where nothing was read."""
     return {
-        "board": {"model": found.model},
+        "board": found.board.to_json(),
         "selected": found.looks[0].meter.source if found.looks else None,
         "sources": [_source_facts(look) for look in found.looks],
         "unavailable": [asdict(missing) for missing in found.unavailable],
@@ -78,7 +79,7 @@ class _Page:
 def print_survey(found: Survey) -> None:
     """The board, the meter that measurements use, the others, and for what is missing the remedy."""
     page = _Page()
-    page.item("Board", found.model or "unknown (no model in the device tree)")
+    _print_board(page, found.board)
     if not found.looks:
         page.item("Power", f"{NOT_MEASURED}: no meter that can be used")
     for number, look in enumerate(found.looks):
@@ -91,6 +92,22 @@ def print_survey(found: Survey) -> None:
         page.heading("Not available")
     for missing in found.unavailable:
         _print_missing(page, missing)
+
+
+def _print_board(page: _Page, board: Board) -> None:
+    page.item("Board", board.model or "unknown (no model in the device tree)")
+    facts = []
+    if board.memory_bytes:
+        facts.append(f"{board.memory_bytes / 2**30:.1f} GiB")
+    if board.power_mode:
+        facts.append(f"power mode {board.power_mode.name or board.power_mode.id}")
+    if board.temperatures_c:
+        name, hottest_c = max(board.temperatures_c.items(), key=lambda item: item[1])
+        facts.append(f"{hottest_c:.0f} C at most ({name})")
+    if board.cuda:
+        facts.append("CUDA's library is here")
+    if facts:
+        page.item("", ", ".join(facts))
 
 
 def _print_missing(page: _Page, missing: Unavailable) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import DeviceError, ReadingError, SourceUnavailableError
-from device.reading import Filter, Meter, Reading
+from device.reading import Meter, Reading
+from device.sources.jetson_filter import read_filter
 from device.sources.sysfs import number_if_any, read_number, text_if_any, udev_remedy
 from device.system import System
 
@@ -65,7 +66,7 @@ class Ina3221:
             scope="module",
             kind="measured",
             shunt_ohm=shunt_uohm / 1e6 if shunt_uohm else None,
-            filter=_filter(system, total.chip),
+            filter=read_filter(system, total.chip),
         )
 
     def read(self) -> Reading:
@@ -127,18 +128,3 @@ def _rails(system: System, chip: Path) -> Iterator[_Rail]:
             continue
         if name and name != _UNCONNECTED:
             yield _Rail(name, chip, channel)
-
-
-def _filter(system: System, chip: Path) -> Filter | None:
-    """How the chip averages, as far as its files say.
-
-    `update_interval` counts the samples before Linux 5.14 and a single cycle since ("use CVRF only for single-shot
-    conversion", 2021). What is longer than any cycle counts them; where both are possible the longer time is meant, since a
-    measurement that waits too long loses nothing.
-    """
-    samples = number_if_any(system, chip / "samples")
-    interval_ms = number_if_any(system, chip / "update_interval")
-    if not samples or not interval_ms:
-        return None
-    time_constant_ms = interval_ms if interval_ms > _LONGEST_CYCLE_MS else interval_ms * samples
-    return Filter(samples=samples, update_interval_s=interval_ms / 1e3, time_constant_s=time_constant_ms / 1e3)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from device.board import look_at_board
 from device.command import device
 from device.detect import Survey, Unavailable
 from device.sources.sysfs import udev_remedy
+from device.system import System
 from device.views import print_survey
 from tests.device.machines import INA226, JETSON, RAPL, write
 
@@ -45,8 +47,13 @@ def shown(capsys: pytest.CaptureFixture[str], root: Path, meter: Path | None = N
 
 
 def test_a_jetson_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert facts(capsys, write(tmp_path, JETSON)) == {
-        "board": {"model": "NVIDIA Jetson Orin Nano Developer Kit"},
+    found = facts(capsys, write(tmp_path, JETSON))
+    board, unavailable = found.pop("board"), found.pop("unavailable")
+    assert board == json.loads(json.dumps(look_at_board(System(tmp_path)).to_json()))
+    assert board["model"] == "NVIDIA Jetson Orin Nano Developer Kit"
+    assert [missing["source"] for missing in unavailable] == ["tegrastats", "battery", "rapl", "nvml"]
+    assert unavailable[1:3] == MISSING
+    assert found == {
         "selected": "ina3221-sysfs",
         "sources": [
             {
@@ -61,17 +68,13 @@ def test_a_jetson_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
                 "filter": {"samples": 512, "update_interval_s": 0.43, "time_constant_s": 0.43},
             }
         ],
-        "unavailable": MISSING,
     }
 
 
 def test_nothing_measured_is_null_and_never_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert facts(capsys, tmp_path) == {
-        "board": {"model": None},
-        "selected": None,
-        "sources": [],
-        "unavailable": MISSING,
-    }
+    found = facts(capsys, tmp_path)
+    assert (found["board"]["model"], found["selected"], found["sources"]) == (None, None, [])
+    assert found["unavailable"][:2] == MISSING
     text = shown(capsys, tmp_path)
     assert "Power     not measured: no meter that can be used" in text
     assert "0.00 W" not in text
@@ -94,7 +97,7 @@ def test_people_see_what_the_figure_holds(tmp_path: Path, capsys: pytest.Capture
     assert "smoothed by the sensor over about 0.43 s (512 samples)" in flowing
     assert "other rails, not to be added: VDD_CPU_GPU_CV 2.00 W, VDD_SOC 1.00 W" in flowing
     assert "rapl counter at 1.0 J: package-0 by rapl, measured - the processor's package only" in flowing
-    assert "Not available battery no battery in /sys/class/power_supply" in flowing
+    assert "battery no battery in /sys/class/power_supply" in flowing[flowing.index("Not available") :]
     assert max(map(len, text.splitlines())) <= 80
 
 
@@ -106,9 +109,11 @@ def test_what_is_to_be_copied_has_a_line_of_its_own(tmp_path: Path, capsys: pyte
     assert set(commands) < set(map(str.strip, text.splitlines()))
 
 
-def test_a_rule_is_not_broken_by_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rule_is_not_broken_by_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     remedy = udev_remedy('SUBSYSTEM=="hwmon", ' + "x" * 200, "hwmon")
-    print_survey(Survey(None, (), (Unavailable("hwmon", "this user may not read it", remedy),)))
+    print_survey(
+        Survey(look_at_board(System(tmp_path)), (), (Unavailable("hwmon", "this user may not read it", remedy),))
+    )
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert set(remedy.splitlines()[1:]) < set(lines)
     assert [line for line in lines if len(line) > 80] == [remedy.splitlines()[1]]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from device import detect
-from device.detect import BoardKind, Candidate, board_kind, board_model, open_source, survey
+from device.board import read_model
+from device.detect import BoardKind, Candidate, board_kind, open_source, survey
 from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Meter, Reading, Source
 from device.system import System
@@ -31,9 +32,8 @@ def test_the_first_that_opens_is_selected_and_later_ones_are_not_touched(tmp_pat
     found = open_source(system)
     assert found.selected is not None
     assert found.selected.meter.source == "battery"
-    assert [(missing.source, missing.reason) for missing in found.unavailable] == [
-        ("ina3221-sysfs", f"this user may not read {tmp_path}/sys/class/hwmon/hwmon3/curr1_input")
-    ]
+    assert [missing.source for missing in found.unavailable] == ["ina3221-sysfs", "tegrastats"]
+    assert found.unavailable[0].reason == f"this user may not read {tmp_path}/sys/class/hwmon/hwmon3/curr1_input"
     assert "udevadm" in found.unavailable[0].remedy
     assert "energy_uj" not in system.seen
 
@@ -48,7 +48,7 @@ def test_a_meter_of_the_user_that_fails_is_told_first(tmp_path: Path) -> None:
 def test_nothing_is_nothing(tmp_path: Path) -> None:
     found = open_source(System(tmp_path))
     assert found.selected is None
-    assert [missing.source for missing in found.unavailable] == ["battery", "rapl"]
+    assert [missing.source for missing in found.unavailable] == ["battery", "rapl", "nvml"]
     assert all(missing.reason and missing.remedy for missing in found.unavailable)
 
 
@@ -74,8 +74,8 @@ def test_the_kind_of_board(tmp_path: Path, tree: Files, kind: BoardKind) -> None
 
 
 def test_the_model_has_no_nul_and_is_none_rather_than_empty(tmp_path: Path) -> None:
-    assert board_model(System(tmp_path)) is None
-    assert board_model(System(write(tmp_path, {"proc/device-tree/model": "Raspberry Pi 5\0"}))) == "Raspberry Pi 5"
+    assert read_model(System(tmp_path)) is None
+    assert read_model(System(write(tmp_path, {"proc/device-tree/model": "Raspberry Pi 5\0"}))) == "Raspberry Pi 5"
 
 
 @dataclass
@@ -115,7 +115,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[Scripted]:
 def test_a_line_in_the_table_is_all_that_a_source_needs(tmp_path: Path, scripted: list[Scripted]) -> None:
     found = survey(System(write(tmp_path, {MODEL: "Raspberry Pi 5 Model B"})))
     assert [look.meter.source for look in found.looks] == ["pmic-ioctl", "replay"]
-    assert [missing.source for missing in found.unavailable] == ["pmic-ioctl", "vcgencmd", "battery", "rapl"]
+    assert [missing.source for missing in found.unavailable] == ["pmic-ioctl", "vcgencmd", "battery", "rapl", "nvml"]
     assert (found.unavailable[1].reason, found.unavailable[1].remedy) == ("gone", "plug it in")
     assert [source.closed for source in scripted] == [True, True, True, False]
 
