@@ -34,6 +34,7 @@ class LineChild:
                 text=True,
                 errors="replace",
                 start_new_session=True,
+                cwd="/",  # the caller's folder could hold a stranger's modules, which Python would import first
             )
         except FileNotFoundError:
             raise SourceUnavailableError(f"{name} is not installed", "nothing to do on another board") from None

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -122,3 +123,13 @@ def test_the_programs_input_ends_with_us() -> None:
     while is_running(child) and time.monotonic() < deadline_s:
         time.sleep(0.01)
     assert not is_running(child)
+
+
+def test_it_does_not_start_in_the_callers_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "stranger.py").write_text("print('a stranger')")
+    monkeypatch.chdir(tmp_path)
+    child = LineChild([sys.executable, "-m", "stranger"], "sensor")
+    try:
+        assert "No module named stranger" in child.line(20)
+    finally:
+        child.close()
