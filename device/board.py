@@ -45,16 +45,6 @@ class Board:
     fans: tuple[Fan, ...]
     throttling: Throttling
 
-    @property
-    def is_jetson(self) -> bool:
-        """Whether NVIDIA's own power sensors are to be looked for."""
-        return self.l4t is not None or "Jetson" in (self.model or "")
-
-    @property
-    def is_raspberry_pi_5(self) -> bool:
-        """Whether it has the power chip that answers."""
-        return (self.model or "").startswith("Raspberry Pi 5")
-
     def to_json(self) -> dict[str, Any]:
         """Everything, as `json` takes it."""
         return asdict(self)

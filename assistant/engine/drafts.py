@@ -10,8 +10,8 @@ LONGEST_MATCH, SHORTEST_MATCH = 4, 2
 """Tokens of a repeated ending."""
 MOST_DRAFTED = 8
 _PRIOR_HITS, _PRIOR_MISSES = 0.5, 1.0
-"""Doubtful: where guesses cost much the first are only looked at. With 3 hits and 1 miss an answer of ten tokens took 1.24
-times as long as without guesses; with these grounded answers gain as much, and none took more than 1.03 times as long."""
+"""Doubtful: where guesses cost much the first are only looked at. Reckoned with the row costs of an 8B shape on two x86 cores,
+3 hits and 1 miss made answers of ten tokens take 1.24 times as long as without guesses; with these none of 40 lost."""
 _FADING = 0.9
 
 

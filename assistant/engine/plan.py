@@ -7,8 +7,6 @@ from assistant.engine.rows import SMALL_ROWS, RowCosts
 
 TILE_ROWS = 64
 """A prompt alone is read in multiples of these: an 8B shape reads 78 tokens a second so, and 72 in steps of 48 rows."""
-
-
 BLOCK_ROWS = 16
 """What kernels work on at once, at most."""
 _ABOUT = 0.95
