@@ -73,6 +73,8 @@ class Scheduler:
         """The requests of the decode that runs now; aborting that of a single one costs nobody else."""
         self._step_ends_at = 0.0
         """When that decode will be done, as far as is known."""
+        self._redoing = False
+        """Whether the last decode was given up for one of several: the next one is not, so that the others move on."""
         self._pace = Pace(most_threads or context.threads, context.threads)
         self._slowness = 1.0
         """What steps take against what was measured at the start."""
@@ -132,7 +134,8 @@ class Scheduler:
 
     def _is_worth_redoing(self) -> bool:
         """Whether the step has long to go, so that the others had better begin it again; a recurrent state cannot go back."""
-        return time.perf_counter() + CANCEL_S < self._step_ends_at and not self._context.model.is_recurrent
+        has_long_to_go = time.perf_counter() + CANCEL_S < self._step_ends_at
+        return has_long_to_go and not self._redoing and not self._context.model.is_recurrent
 
     def close(self) -> None:
         """Fail what waits and runs, and end the thread."""
@@ -207,6 +210,7 @@ class Scheduler:
                 continue
             if self._running and self._cells_wanted(ticket) > self._cells_left():
                 return
+            self._outbox.send()  # to bring back what was read before may take longer than a decode
             with self._changed:
                 del self._queue[place]
                 self._tell_positions()
@@ -232,7 +236,6 @@ class Scheduler:
 
     def _start(self, ticket: Ticket) -> None:
         request = ticket.request
-        self._outbox.send()  # to bring back what was read before may take longer than a decode
         try:
             slot = self._slots.take_empty() if request.scores_prompt else self._slots.take(request.prompt)
         except BaseException as error:
@@ -276,6 +279,7 @@ class Scheduler:
             self._settle(parts)
             if isinstance(error, DecodeAborted):
                 self._aborted_steps += 1
+                self._redoing = len(parts) > 1
                 return
             if len(parts) == 1:
                 self._leave(parts[0][0], Failed(error))
@@ -330,6 +334,7 @@ class Scheduler:
 
     def _observe(self, rows: int, elapsed_s: float) -> None:
         self._steps += 1
+        self._redoing = False
         ratio = elapsed_s / self._costs.of(rows)
         change = min(ratio, _MOST_RATIO) - self._slowness
         self._slowness = max(0.5, self._slowness + (_LEARNING_SLOWER if change > 0 else _LEARNING_FASTER) * change)

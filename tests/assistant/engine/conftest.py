@@ -17,7 +17,7 @@ from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.generate import generate
 from models.runtime.model import Model
-from models.runtime.sampler import Sampler
+from models.runtime.sampler import Sampler, SamplingOptions
 
 N_CTX = 1024
 COSTS = RowCosts(
@@ -150,3 +150,9 @@ def _logits(model: Model, tokens: Sequence[int], rows: int) -> np.ndarray[tuple[
             context.decode(batch)
             found += [context.logits(row) for row in range(len(batch))]
     return np.stack(found)
+
+
+def sampled(prompt: tuple[int, ...], count: int, seed: int = 1, *, drafting: bool = True) -> Request:
+    """Random choices, so that an answer mixed up with another could not be right by chance."""
+    options = SamplingOptions(temperature=0.4, top_k=8, seed=seed)
+    return Request(prompt, count, options, drafting=drafting)

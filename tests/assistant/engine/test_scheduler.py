@@ -9,11 +9,9 @@ import pytest
 
 from assistant.engine.readers import LONGEST_TURN_S, SCORED_ROWS, in_turn, shared_out
 from assistant.engine.request import Event, Failed, Finished, Piece, PromptScores, Queued, Reading, Request, Ticket
-from assistant.engine.rows import RowCosts
 from assistant.engine.running import Running
-from assistant.engine.scheduler import CANCEL_S, SHARED_TOKENS, Scheduler
+from assistant.engine.scheduler import SHARED_TOKENS, Scheduler
 from assistant.engine.slots import Slot
-from assistant.engine.states import StateCache
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
@@ -31,16 +29,11 @@ from tests.assistant.engine.conftest import (
     open_context,
     prompt_of,
     same_up_to_rounding,
+    sampled,
     scheduler_on,
 )
 
 LONG = " ".join([TEXT] * 5)
-
-
-def sampled(prompt: tuple[int, ...], count: int, seed: int = 1, *, drafting: bool = True) -> Request:
-    """Random choices, so that an answer mixed up with another could not be right by chance."""
-    options = SamplingOptions(temperature=0.4, top_k=8, seed=seed)
-    return Request(prompt, count, options, drafting=drafting)
 
 
 @pytest.mark.parametrize("drafting", [False, True])
@@ -121,34 +114,6 @@ def test_cancelling_one_leaves_the_other_alone(scheduler: Scheduler, model: Mode
     assert len(dropped.tokens) < 500
     kept.end()
     assert kept.tokens == alone(model, sampled(prompt, 60))
-
-
-@pytest.mark.parametrize("long", [True, False])
-def test_a_step_that_has_long_to_go_is_begun_again_without_who_leaves(
-    model: Model, context: Context, monkeypatch: pytest.MonkeyPatch, long: bool
-) -> None:
-    step_s = 4 * CANCEL_S if long else CANCEL_S / 2
-    scheduler = Scheduler(context, RowCosts({1: step_s, N_CTX: step_s}), states=StateCache(2**24), queue_limit=8)
-    decode, prompt = Context.decode, prompt_of(model, TEXT)
-    kept = Asked(scheduler, sampled(prompt[:7], 40, drafting=False))
-    kept.until(lambda event: isinstance(event, Piece))
-    left: list[Asked] = []
-
-    def leaves_within(self: Context, batch: Batch) -> None:
-        """Of the first decode for two the second one leaves."""
-        if not left and len(batch) > 1:
-            left.append(second)
-            scheduler.cancel(second.ticket)
-        decode(self, batch)
-
-    second = Asked(scheduler, sampled(prompt, 40, drafting=False))
-    monkeypatch.setattr(Context, "decode", leaves_within)
-    assert second.end().reason == "cancelled"
-    kept.end()
-    scheduler.close()
-    assert left
-    assert scheduler.stats().aborted_steps == long
-    assert kept.tokens == alone(model, kept.ticket.request)
 
 
 def test_a_prompt_that_is_being_read_is_cancelled(reference: Model) -> None:
