@@ -30,7 +30,7 @@ MOUNTS = {
     "ask": Mount("assistant.ask.command", "ask", "Answer a question from the library, with numbered sources."),
     "serve": Mount("assistant.server.command", "serve", "Serve a model to local applications: OpenAI's API."),
     "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),
-    "device": Mount("device.command", "device", "Show the board and its power meters, and what mends a missing one."),
+    "device": Mount("device.command", "app", "Show the board and its power meters, and what mends a missing one."),
     "compress": Mount(
         "compressor.cli", "compress", "Prune, heal and quantize a model by a recipe.", "compress", _COMPRESS_MODULES
     ),

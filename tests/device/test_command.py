@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from device.board import look_at_board
-from device.command import device
+from device.command import show_board
 from device.detect import Survey, Unavailable
 from device.sources.sysfs import udev_remedy
 from device.system import System
@@ -36,13 +36,13 @@ def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def facts(capsys: pytest.CaptureFixture[str], root: Path, meter: Path | None = None) -> dict[str, Any]:
-    device(as_json=True, sysroot=root, meter=meter)
+    show_board(as_json=True, sysroot=root, meter=meter)
     loaded: dict[str, Any] = json.loads(capsys.readouterr().out)
     return loaded
 
 
 def shown(capsys: pytest.CaptureFixture[str], root: Path, meter: Path | None = None) -> str:
-    device(sysroot=root, meter=meter)
+    show_board(sysroot=root, meter=meter)
     return capsys.readouterr().out
 
 
