@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Show the board and its power meters; measure and predict what answers cost on it.")
+app = typer.Typer(
+    help="Show the board and its power meters; measure and predict what answers cost on it.", add_completion=False
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Sysroot = Annotated[

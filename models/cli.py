@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Know, fetch, check and remove model files.", no_args_is_help=True)
+app = typer.Typer(help="Know, fetch, check and remove model files.", no_args_is_help=True, add_completion=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
