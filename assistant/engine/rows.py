@@ -17,6 +17,8 @@ from models.runtime.context import Context
 SMALL_ROWS = 16
 """Sizes up to this are timed one by one; between larger ones a line is drawn."""
 _LARGE_ROWS = (32, 64, 128)
+_LONG_S = 1.0
+"""Where a decode takes longer than this, larger ones are left to the line: a board that is slow would begin a minute later."""
 _RUNS = 3
 _SLOW_S = 0.1
 """A size that takes longer than this is timed once: the relative noise of a long decode is small."""
@@ -57,8 +59,13 @@ def measure_rows(context: Context) -> RowCosts:
     sizes = [size for size in (*range(1, SMALL_ROWS + 1), *_LARGE_ROWS) if size <= most]
     tokens = np.random.default_rng(0).integers(0, context.model.n_vocab, most).tolist()
     with Batch(most) as batch:
-        _time_decode(context, batch, tokens[: sizes[-1]])
-        return RowCosts({size: _fastest(context, batch, tokens[:size]) for size in sizes})
+        _time_decode(context, batch, tokens[: min(SMALL_ROWS, most)])
+        elapsed_s = dict[int, float]()
+        for size in sizes:
+            if size > SMALL_ROWS and elapsed_s[size // 2] > _LONG_S:
+                break
+            elapsed_s[size] = _fastest(context, batch, tokens[:size])
+        return RowCosts(elapsed_s)
 
 
 def _fastest(context: Context, batch: Batch, tokens: list[int]) -> float:

@@ -159,7 +159,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The first signal drains, the second ends at once."""
+        """The first signal drains, the second ends at once; after it Python would answer one more with a traceback."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._meet, number)
@@ -168,10 +168,13 @@ class _Server(uvicorn.Server):
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
 
     def _meet(self, number: int) -> None:
         self.interrupted = self.interrupted or number == signal.SIGINT
         self.force_exit = self.should_exit
+        if self.force_exit:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # it shows what is cut off as a fault
         self.should_exit = True
 
 

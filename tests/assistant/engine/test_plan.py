@@ -112,3 +112,10 @@ def test_one_late_decode_is_not_taken_for_the_cost_of_a_size(monkeypatch: pytest
     monkeypatch.setattr(rows_module, "_time_decode", timed)
     costs = measure_rows(context)
     assert [costs.cheapest(rows) for rows in range(1, 5)] == [1, 2, 3, 4]
+
+
+def test_a_slow_board_is_not_kept_waiting_for_long_decodes(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    monkeypatch.setattr(rows_module, "_time_decode", lambda _context, _batch, tokens: 0.05 * len(tokens))
+    costs = measure_rows(context)
+    assert max(costs.elapsed_s) == 32  # which took 1.6 s
+    assert costs.of(128) == pytest.approx(6.4)

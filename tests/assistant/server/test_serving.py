@@ -6,8 +6,11 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.assistant.conftest import IGNORED, Bedside
 from tests.assistant.server.conftest import Served, start, stop
@@ -41,6 +44,29 @@ def test_ctrl_c_ends_it_with_130_and_takes_the_socket_away(tmp_path: Path, envir
     served.process.send_signal(signal.SIGINT)
     assert served.process.wait(30) == 130
     assert served.process.stderr is not None
+    served.process.stderr.close()
+    assert not served.socket.exists()
+
+
+def test_a_second_ctrl_c_does_not_wait_for_answers(tmp_path: Path, environment: dict[str, str]) -> None:
+    served = start(tmp_path, environment)
+
+    def ask() -> None:
+        with served.local() as client, suppress(httpx.TransportError):
+            client.post(CHAT, json=LONG)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with served.local() as client:
+        while "bedside_running 1.0" not in client.get("/metrics").text:
+            time.sleep(0.01)
+    while served.process.poll() is None:
+        served.process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    asking.join()
+    assert served.process.returncode == 130
+    assert served.process.stderr is not None
+    assert "Traceback" not in served.process.stderr.read()
     served.process.stderr.close()
     assert not served.socket.exists()
 
