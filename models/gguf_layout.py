@@ -90,10 +90,18 @@ class GgufHeader:
     @property
     def n_vocab(self) -> int:
         """Tokens in the vocabulary that the file carries (0 where it carries none)."""
-        tokens = self.metadata.get("tokenizer.ggml.tokens")
-        if isinstance(tokens, LongArray):
-            return tokens.length
-        return len(tokens) if isinstance(tokens, tuple) else 0
+        return self._length("tokenizer.ggml.tokens")
+
+    @property
+    def n_merges(self) -> int:
+        """Pairs that its tokenizer joins (0 where it is not of that kind)."""
+        return self._length("tokenizer.ggml.merges")
+
+    def _length(self, key: str) -> int:
+        values = self.metadata.get(key)
+        if isinstance(values, LongArray):
+            return values.length
+        return len(values) if isinstance(values, tuple) else 0
 
     @property
     def has_chat_template(self) -> bool:

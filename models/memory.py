@@ -15,6 +15,9 @@ KV heads·(key + value length) elements; layers with a sliding window take less,
 Repacking: on CPUs llama.cpp copies Q4_0 matrices into anonymous memory in another order. The mapped pages that they
 came from can be dropped, so they count once in the total; while loading both may be resident (`load_peak_bytes`).
 
+The tokenizer takes 186 bytes a token and 105 a merge (GNU's C++ library: a node of the hash table with two strings and a
+number is 96, its bucket 8), and llama.cpp, its threads and their stacks 8 MiB with the smallest model: both measured.
+
 An embedding model reads a text in one micro-batch and keeps what it puts out for every token: 4u·(vocabulary + width), and
 while it takes the mean of each of s sequences 4u·(2·width + s). Encoders have neither cache nor logits.
 """
@@ -26,6 +29,8 @@ from models.gguf_layout import GgufHeader
 
 KV_BYTES_PER_ELEMENT = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32}
 _CACHE_CELLS = 256
+_TOKEN_BYTES, _MERGE_BYTES = 186, 105
+_LIBRARY_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -36,11 +41,18 @@ class MemoryEstimate:
     repacked_bytes: int
     kv_bytes: int
     compute_bytes: int
+    library_bytes: int
+    """The tokenizer, and llama.cpp itself."""
+
+    @property
+    def running_bytes(self) -> int:
+        """Beside the weights: cache, compute buffers, the library."""
+        return self.kv_bytes + self.compute_bytes + self.library_bytes
 
     @property
     def total_bytes(self) -> int:
-        """Resident while it runs: weights once, cache, compute buffers."""
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes
+        """Resident while it runs, weights once."""
+        return self.weights_bytes + self.running_bytes
 
     @property
     def load_peak_bytes(self) -> int:
@@ -59,6 +71,12 @@ class _Dimensions:
     widest_ffn: int
     heads: int
     vocab: int
+    tokens: int
+    merges: int
+
+    @property
+    def library_bytes(self) -> int:
+        return _LIBRARY_BYTES + _TOKEN_BYTES * self.tokens + _MERGE_BYTES * self.merges
 
 
 def estimate_memory(
@@ -84,6 +102,7 @@ def estimate_memory(
         compute_bytes=_compute_bytes(sizes, cells, rows, flash_attention)
         + 4 * sizes.vocab * n_seq_max
         + rows * sizes.widest_ffn * 34 // 32,
+        library_bytes=sizes.library_bytes,
     )
 
 
@@ -101,6 +120,7 @@ def estimate_embedding_memory(model: GgufHeader, n_ctx: int, *, n_seq_max: int) 
         + 4 * n_ctx * (sizes.vocab + model.n_embd)
         + 4 * n_ctx * (2 * model.n_embd + n_seq_max)
         + n_ctx * sizes.widest_ffn * 34 // 32,
+        library_bytes=sizes.library_bytes,
     )
 
 
@@ -130,6 +150,8 @@ def _of_header(header: GgufHeader) -> _Dimensions:
         widest_ffn=max(header.ffn_widths, default=0),
         heads=heads,
         vocab=embedding.shape[1] if embedding is not None else 0,
+        tokens=header.n_vocab,
+        merges=header.n_merges,
     )
 
 
@@ -143,4 +165,6 @@ def _of_catalogue(model: CatalogueModel) -> _Dimensions:
         widest_ffn=shapes.ffn,
         heads=shapes.heads,
         vocab=shapes.vocab,
+        tokens=shapes.vocab,
+        merges=0,  # the catalogue does not say
     )

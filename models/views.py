@@ -209,6 +209,7 @@ def _memory_facts(source: GgufHeader | CatalogueModel, n_ctx: int, state: str) -
         "weights_bytes": estimate.weights_bytes,
         "kv_bytes": estimate.kv_bytes,
         "compute_bytes": estimate.compute_bytes,
+        "library_bytes": estimate.library_bytes,
         "total_bytes": estimate.total_bytes,
         "free_here_bytes": psutil.virtual_memory().available,
         "boards": {board.id: estimate.total_bytes <= board.usable_bytes for board in boards()},
@@ -275,7 +276,7 @@ def _file_lines(file: Row) -> Iterator[tuple[str, str]]:
 def _memory_lines(memory: Row) -> Iterator[tuple[str, str]]:
     total, free = show_bytes(memory["total_bytes"]), show_bytes(memory["free_here_bytes"])
     yield "Memory", f"{total} {memory['state']}, context {memory['context_tokens']:,} ({free} free here)"
-    parts = {"weights": "weights_bytes", "cache": "kv_bytes", "compute": "compute_bytes"}
+    parts = {"weights": "weights_bytes", "cache": "kv_bytes", "compute": "compute_bytes", "library": "library_bytes"}
     yield "", ", ".join(f"{label} {show_bytes(memory[key])}" for label, key in parts.items())
     fits = [board for board, room in memory["boards"].items() if room]
     yield "Fits on", ", ".join(fits) or "no board as it is: compress it further or lower --context"

@@ -88,7 +88,7 @@ def _check(path: Path, n_ctx: int, need: Callable[[int], MemoryNeed], root: Path
     numbers = (
         f"{path.name} with a context of {n_ctx} tokens takes {wanted.total_bytes / _GIB:.2f} GiB"
         f" (weights {sizes.weights_bytes / _GIB:.2f}, cache {sizes.kv_bytes / _GIB:.2f},"
-        f" computing {sizes.compute_bytes / _GIB:.2f}, kept prompts {wanted.kept_bytes / _GIB:.2f})"
+        f" computing {(sizes.compute_bytes + sizes.library_bytes) / _GIB:.2f}, kept prompts {wanted.kept_bytes / _GIB:.2f})"
         f" and {free_bytes / _GIB:.2f} GiB are free"
     )
     fitting = [

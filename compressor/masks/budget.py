@@ -67,8 +67,7 @@ def running_bytes(shape: ModelShape, context_tokens: int) -> int:
         tied=shape.tied,
     )
     described = CatalogueModel("", "", "", "llama", 0, context_tokens, (), shapes)
-    estimate = estimate_memory(described, context_tokens)
-    return estimate.kv_bytes + estimate.compute_bytes
+    return estimate_memory(described, context_tokens).running_bytes
 
 
 def neuron_step(cost: Cost, method: str, multiple: int) -> int:

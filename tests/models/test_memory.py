@@ -96,7 +96,8 @@ def test_totals_count_weights_once_and_the_peak_twice(tmp_path: Path) -> None:
     header = read_header(write_llama(tmp_path / "m.gguf", quantization=GGMLQuantizationType.Q4_0))
     estimate = estimate_memory(header, 512)
     assert estimate.weights_bytes == header.tensor_bytes
-    assert estimate.total_bytes == header.tensor_bytes + estimate.kv_bytes + estimate.compute_bytes
+    assert estimate.total_bytes == header.tensor_bytes + estimate.running_bytes
+    assert estimate.running_bytes == estimate.kv_bytes + estimate.compute_bytes + estimate.library_bytes
     assert estimate.load_peak_bytes == estimate.total_bytes + estimate.repacked_bytes
 
 

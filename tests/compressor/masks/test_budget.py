@@ -132,10 +132,10 @@ def test_a_board_holds_file_cache_and_buffers(board: str) -> None:
         parameters_per_neuron=1,
         fixed_bytes=int(model.q4_0_bytes() - each * 32 * 14336),
         bytes_per_neuron=each,
-        running_bytes=estimate.kv_bytes + estimate.compute_bytes,
+        running_bytes=estimate.running_bytes,
     )
     kept = neuron_ceiling(Budget(board=board, context_tokens=8192), cost, "uniform", 256)
-    room = find_board(board).usable_bytes - estimate.kv_bytes - estimate.compute_bytes - cost.fixed_bytes
+    room = find_board(board).usable_bytes - estimate.running_bytes - cost.fixed_bytes
     assert each * kept <= room < each * (kept + 32 * 256)
 
 
@@ -145,7 +145,7 @@ def test_running_bytes_grow_with_the_context_and_match_the_catalogue() -> None:
     model = find_in_catalogue("reference")
     assert model is not None
     estimate = estimate_memory(model, 2048)
-    assert running_bytes(shape, 2048) == estimate.kv_bytes + estimate.compute_bytes
+    assert running_bytes(shape, 2048) == estimate.running_bytes
     assert running_bytes(shape, 2048) > running_bytes(shape, 512)
 
 
