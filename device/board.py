@@ -12,10 +12,11 @@ import psutil
 from device.clocks import CpuClock, read_cpu_clocks
 from device.power_mode import PowerMode, read_power_mode
 from device.system import System
-from device.thermals import Fan, read_fans, read_temperatures
+from device.thermals import Fan, read_fans, read_firmware_temperature, read_temperatures
 from device.throttling import Throttling, read_throttling
 
 _MODEL_FILES = ("/sys/firmware/devicetree/base/model", "/proc/device-tree/model")
+_DMI_FILES = ("/sys/class/dmi/id/sys_vendor", "/sys/class/dmi/id/product_name")
 _TEGRA_RELEASE = "/etc/nv_tegra_release"
 _RELEASE = re.compile(r"# R(\d+) \(release\), REVISION: ([\d.]+)")
 _CUDA_LIBRARIES = (
@@ -53,6 +54,9 @@ class Board:
 def look_at_board(system: System) -> Board:
     """Look once, at files, and at the firmware's flags where it is this machine itself and a Raspberry Pi."""
     model = read_model(system)
+    temperatures_c = read_temperatures(system)
+    if not temperatures_c and (model or "").startswith("Raspberry Pi"):
+        temperatures_c = read_firmware_temperature(system)
     return Board(
         model=model,
         l4t=_read_l4t(system),
@@ -60,21 +64,24 @@ def look_at_board(system: System) -> Board:
         cuda=any(system.glob(pattern) for pattern in _CUDA_LIBRARIES),
         power_mode=read_power_mode(system),
         cpu_clocks=read_cpu_clocks(system),
-        temperatures_c=read_temperatures(system),
+        temperatures_c=temperatures_c,
         fans=read_fans(system),
         throttling=read_throttling(system, model),
     )
 
 
 def read_model(system: System) -> str | None:
-    """The board's name as its maker wrote it."""
-    for name in _MODEL_FILES:
-        try:
-            if model := system.read(system.path(name)):
-                return model
-        except OSError:
-            continue
-    return None
+    """The board's name as its maker wrote it: in the device tree, else in the firmware's tables of a PC."""
+    found = [_text(system, name) for name in _MODEL_FILES]
+    names = [_text(system, name) for name in _DMI_FILES]
+    return next(filter(None, found), None) or " ".join(filter(None, names)) or None
+
+
+def _text(system: System, name: str) -> str:
+    try:
+        return system.read(system.path(name))
+    except OSError:
+        return ""
 
 
 def _read_l4t(system: System) -> str | None:

@@ -1,25 +1,23 @@
 """A sensor made to agree with a meter that somebody reads: levels typed in, a line through them, what it leaves."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
-from typing import Literal
+from itertools import pairwise
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from numpy.typing import NDArray
 
 from device.errors import CalibrationError, ReadingError
 from device.reading import Calibrated, Meter, Reading, Scope, Source
 from device.trace import Numbers
-from models.disk import storage_errors, write_atomically
 
 MIN_LEVELS = 4
 _SAME_LEVEL = 0.05  # of the span of all readings: nearer ones are one level
 _MIN_SPAN = 0.2  # of the largest reading
 _MARGIN = 0.1  # of the span: so far beyond its levels a calibration still holds
 _GAINS = (0.2, 5.0)  # beyond these a unit was mistaken
+_MAX_RESIDUAL = 0.05  # of the span of the meter's readings: with four levels the interval is then a third of the span
 # Student's t for 95 %, from two degrees of freedom on; more than ten are taken for ten.
 _T = (4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
@@ -33,13 +31,32 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Sensor:
+    """What a calibration was made with and holds for. Boards of one model are told apart by nothing: serials are not read."""
+
+    board: str
+    source: str
+    rail: str
+    correction: str | None
+    """What had been done to the sensor's figures already."""
+    shunt_ohm: float | None
+    """What its driver was told: with another one every figure is another."""
+
+    def __str__(self) -> str:
+        shunt = "" if self.shunt_ohm is None else f", shunt of {self.shunt_ohm * 1e3:g} mOhm"
+        return f"{self.source} {self.rail} ({self.correction or 'uncorrected'}{shunt}) on {self.board}"
+
+
+def sensor_of(meter: Meter, board: str) -> Sensor:
+    """What tells a meter on a board from others."""
+    return Sensor(board, meter.source, meter.rail, meter.correction, meter.shunt_ohm)
+
+
+@dataclass(frozen=True)
 class Calibration:
     """A line from what a sensor says to what the reference meter would say."""
 
-    source: str
-    rail: str
-    sensor_correction: str | None
-    """What had been done to the sensor's figures already."""
+    sensor: Sensor
     reference: str
     """The meter that was read; its own error is in no figure here."""
     scope: Scope
@@ -59,32 +76,33 @@ class Calibration:
         """What the reference meter would say."""
         return self.gain * sensor_w + self.offset_w
 
-    def meter(self, sensor: Meter) -> Meter:
+    @property
+    def label(self) -> str:
+        """The line and its origin, as a meter's `correction`."""
+        before = f"{self.sensor.correction}, then " if self.sensor.correction else ""
+        line = f"{self.gain:.4f} x {self.offset_w:+.4f} W"
+        return f"{before}{line}, calibrated with {self.reference} at {len(self.levels)} levels on {self.made}"
+
+    def meter(self, uncorrected: Meter, board: str) -> Meter:
         """What the sensor measures with this calibration: what the reference meter does; across scopes an estimate.
 
         Raises:
-            CalibrationError: it was made with another sensor.
+            CalibrationError: it was made with another sensor, or on another board.
         """
-        identity = (sensor.source, sensor.rail, sensor.correction)
-        if identity != (self.source, self.rail, self.sensor_correction):
-            raise CalibrationError(
-                f"the calibration is for {self.source} {self.rail} ({self.sensor_correction or 'uncorrected'}), not for "
-                f"{sensor.source} {sensor.rail} ({sensor.correction or 'uncorrected'}); make one for this sensor"
-            )
-        line = f"{self.gain:.4f} x {self.offset_w:+.4f} W"
-        before = f"{sensor.correction}, then " if sensor.correction else ""
-        named = f"{before}{line}, calibrated with {self.reference} at {len(self.levels)} levels on {self.made}"
-        kind = sensor.kind if sensor.scope == self.scope else "estimated"
-        return replace(sensor, scope=self.scope, kind=kind, correction=named, calibrated=self.calibrated)
+        sensor = sensor_of(uncorrected, board)
+        if sensor != self.sensor:
+            raise CalibrationError(f"the calibration is for {self.sensor}, not for {sensor}; make one for this sensor")
+        kind = uncorrected.kind if uncorrected.scope == self.scope else "estimated"
+        return replace(uncorrected, scope=self.scope, kind=kind, correction=self.label, calibrated=self.calibrated)
 
 
 def calibrate(
-    sensor: Meter, levels: Sequence[Level], reference: str, made: date, scope: Scope = "supply"
+    sensor: Sensor, levels: Sequence[Level], reference: str, made: date, scope: Scope = "supply"
 ) -> Calibration:
     """The least-squares line through the levels, and how far a single reading may lie from it.
 
     Raises:
-        CalibrationError: the levels are too few, too much alike, or not in watts.
+        CalibrationError: the levels are too few, too much alike, not in watts, not in order, or not on a line.
     """
     said = np.array([level.sensor_w for level in levels], dtype=np.float64)
     read = np.array([level.meter_w for level in levels], dtype=np.float64)
@@ -96,6 +114,8 @@ def calibrate(
             f"the meter changes {gain:.3g} times as much as the sensor; check that both are in watts, and in order"
         )
     offset_w = float(read.mean() - gain * said.mean())
+    _check_order(said, read)
+    _check_residuals(said, read, gain * said + offset_w)
     margin_w = _MARGIN * float(np.ptp(said))
     ends = np.array([said.min() - margin_w, said.max() + margin_w])
     # The interval of one more reading is widest at the ends.
@@ -104,9 +124,7 @@ def calibrate(
     half_width_w = float(_T[min(len(said), len(_T) + 3) - 4] * deviation_w * widest)
     low_w, high_w = (float(end) for end in gain * ends + offset_w)
     return Calibration(
-        source=sensor.source,
-        rail=sensor.rail,
-        sensor_correction=sensor.correction,
+        sensor=sensor,
         reference=reference,
         scope=scope,
         made=made,
@@ -121,7 +139,7 @@ def _check(said: Numbers, read: Numbers) -> None:
     """Refuse levels that do not make a line."""
     if not all(np.isfinite(readings).all() and (readings > 0).all() for readings in (said, read)):
         raise CalibrationError("every level needs two readings above zero, in watts; type them again")
-    if (found := _distinct(said)) < MIN_LEVELS:
+    if (found := len(_groups(said))) < MIN_LEVELS:
         raise CalibrationError(
             f"{found} different levels of load are too few; take at least {MIN_LEVELS}, from idle to full load"
         )
@@ -131,64 +149,46 @@ def _check(said: Numbers, read: Numbers) -> None:
         )
 
 
-def _distinct(said: Numbers) -> int:
-    """How many levels there are when those that are nearly alike count as one."""
-    found, last = 0, -np.inf
-    for value in np.sort(said):
-        if value - last > _SAME_LEVEL * np.ptp(said):
-            found, last = found + 1, value
-    return found
+def _check_order(said: Numbers, read: Numbers) -> None:
+    """Refuse levels of which a higher one has a lower reading."""
+    groups = _groups(said)
+    means_w = [float(read[group].mean()) for group in groups]
+    for (below, above), (lower_w, higher_w) in zip(pairwise(groups), pairwise(means_w), strict=True):
+        if higher_w <= lower_w:
+            raise CalibrationError(
+                f"from {said[below].mean():.2f} W to {said[above].mean():.2f} W of the sensor the meter goes from "
+                f"{lower_w:.2f} W to {higher_w:.2f} W: it does not follow; take the levels again, one reading each"
+            )
 
 
-class _File(BaseModel):
-    """What a file holds: what was typed. The line is drawn anew at every load, so that it cannot contradict it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[1] = 1
-    source: str
-    rail: str
-    sensor_correction: str | None
-    reference: str
-    scope: Scope
-    made: date
-    levels: tuple[Level, ...]
+def _check_residuals(said: Numbers, read: Numbers, line: Numbers) -> None:
+    """Refuse levels of which one lies far from the line."""
+    worst = int(np.argmax(np.abs(read - line)))
+    if abs(read[worst] - line[worst]) > _MAX_RESIDUAL * np.ptp(read):
+        raise CalibrationError(
+            f"at {said[worst]:.2f} W of the sensor the meter's {read[worst]:.2f} W lies {read[worst] - line[worst]:+.2f} W "
+            f"from the line, more than {_MAX_RESIDUAL:.0%} of all that it changes; take the levels again, each load steady"
+        )
 
 
-def save_calibration(calibration: Calibration, path: Path) -> None:
-    """Write it whole, or leave `path` as it was. Raises StorageError."""
-    known = asdict(calibration)
-    stored = _File(**{name: known[name] for name in _File.model_fields if name != "format"})
-    write_atomically(path, (json.dumps(stored.model_dump(mode="json"), indent=2) + "\n").encode())
-
-
-def load_calibration(path: Path, sensor: Meter) -> Calibration:
-    """The calibration of this very sensor.
-
-    Raises:
-        StorageError: the file cannot be read.
-        CalibrationError: it holds no calibration, or that of another sensor.
-    """
-    with storage_errors(path):
-        data = path.read_bytes()
-    try:
-        stored = _File.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise CalibrationError(f"{path} holds no calibration ({place}: {first['msg']}); make it again") from None
-    made_with = replace(sensor, source=stored.source, rail=stored.rail, correction=stored.sensor_correction)
-    calibration = calibrate(made_with, stored.levels, stored.reference, stored.made, stored.scope)
-    calibration.meter(sensor)
-    return calibration
+def _groups(said: Numbers) -> list[NDArray[np.intp]]:
+    """Places of the levels, in order of power; those that are nearly alike are one group."""
+    groups: list[list[int]] = []
+    for place in np.argsort(said, kind="stable").tolist():
+        if groups and said[place] - said[groups[-1][0]] <= _SAME_LEVEL * np.ptp(said):
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+    return [np.array(group) for group in groups]
 
 
 class CalibratedSource:
     """A source whose power is corrected. Its counter is left out: the line's offset has no place in joules."""
 
-    def __init__(self, source: Source, calibration: Calibration) -> None:
-        self._source, self._calibration = source, calibration
-        self._meter = calibration.meter(source.meter)
+    def __init__(self, uncorrected: Source, calibration: Calibration, board: str) -> None:
+        """Takes `uncorrected` over. Raises CalibrationError: the calibration is for another sensor."""
+        self.uncorrected, self._calibration = uncorrected, calibration
+        self._meter = calibration.meter(uncorrected.meter, board)
 
     @property
     def meter(self) -> Meter:
@@ -196,12 +196,13 @@ class CalibratedSource:
         return self._meter
 
     def read(self) -> Reading:
-        """Look now; rails stay as the sensor says them."""
-        reading = self._source.read()
+        """Look now; `rails_w` stays as the sensor says it, and has the figure before the correction."""
+        reading = self.uncorrected.read()
         if reading.power_w is None:
             raise ReadingError(f"{self._meter.source} gives no power, and a calibration corrects nothing else")
-        return replace(reading, power_w=self._calibration.power_w(reading.power_w), energy_j=None)
+        rails_w = {**reading.rails_w, self._meter.rail: reading.power_w}
+        return Reading(self._calibration.power_w(reading.power_w), rails_w=rails_w)
 
     def close(self) -> None:
         """Give back what the sensor holds."""
-        self._source.close()
+        self.uncorrected.close()

@@ -57,3 +57,39 @@ def show_board(
         views.print_json(found)
     else:
         views.print_survey(found)
+
+
+@app.command()
+def calibrate(
+    *,
+    meter: MeterPath = None,
+    reference: Annotated[
+        str,
+        typer.Option("--reference", metavar="NAME", help="What the meter is that you read, as figures shall name it."),
+    ] = "a meter at the supply",
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", metavar="FILE", help="Ask nothing: write a CSV file to fill in the readings later."),
+    ] = None,
+    readings: Annotated[
+        Path | None,
+        typer.Option("--readings", metavar="FILE", help="Hold no load: take the levels from the CSV file filled in."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Show what is stored.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget the calibration of this machine's sensor.")] = False,
+) -> None:
+    """Make this board's sensor agree with a meter at its supply that you read: hold levels of load, type what it says."""
+    from device import calibrate as work
+
+    if sum((record is not None, readings is not None, show, remove)) > 1:
+        raise typer.BadParameter("--record, --readings, --show and --remove are four things: give one")
+    if show:
+        work.show_calibrations()
+    elif remove:
+        work.remove_calibration(meter)
+    elif record is not None:
+        work.record_levels(meter, record)
+    elif readings is not None:
+        work.calibrate_from_table(meter, reference, readings)
+    else:
+        work.calibrate_by_asking(meter, reference)

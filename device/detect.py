@@ -4,26 +4,30 @@ A meter at the supply that the user names comes first, then what the board itsel
 add a source: one line in the table of its boards.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from device.board import Board, look_at_board, read_model
-from device.errors import ReadingError, SourceUnavailableError
+from device.calibration import CalibratedSource, sensor_of
+from device.calibration_files import CalibrationFiles
+from device.errors import CalibrationError, ReadingError, SourceUnavailableError
 from device.reading import Meter, Reading, Source
-from device.sources import hwmon
+from device.sources import hwmon, ina3221x
 from device.sources.battery import open_battery
 from device.sources.ina3221 import open_ina3221
 from device.sources.jtop import open_jtop
 from device.sources.nvml import open_nvml
 from device.sources.pmic_ioctl import open_pmic_ioctl
+from device.sources.pmic_text import estimate_meter, estimate_reading
 from device.sources.rapl import open_rapl
 from device.sources.tegrastats import open_tegrastats
 from device.sources.vcgencmd import open_vcgencmd
 from device.system import System
+from models.errors import StorageError
 
-BoardKind = Literal["jetson", "pi5", "other"]
+BoardKind = Literal["jetson", "jetson-jetpack4", "pi5", "other"]
 Opener = Callable[[System], Source]
 """Gives the open source, or raises SourceUnavailableError with the remedy."""
 
@@ -37,12 +41,10 @@ class Candidate(NamedTuple):
     """For a source that disturbs what it measures: left out, without a word, unless the caller asks for it by name."""
 
 
+_JETSON = (Candidate("jtop", open_jtop, only_if_asked=True), Candidate("tegrastats", open_tegrastats))
 OF_BOARD: dict[BoardKind, tuple[Candidate, ...]] = {
-    "jetson": (
-        Candidate("ina3221-sysfs", open_ina3221),
-        Candidate("jtop", open_jtop, only_if_asked=True),
-        Candidate("tegrastats", open_tegrastats),
-    ),
+    "jetson": (Candidate("ina3221-sysfs", open_ina3221), *_JETSON),
+    "jetson-jetpack4": (Candidate("ina3221x-iio", ina3221x.open_ina3221x), *_JETSON),
     "pi5": (Candidate("pmic-ioctl", open_pmic_ioctl), Candidate("vcgencmd", open_vcgencmd)),
     "other": (),
 }
@@ -52,6 +54,7 @@ OF_ANY: tuple[Candidate, ...] = (
     Candidate("nvml", open_nvml),
 )
 _AGAIN = "look again; the next reading may succeed"
+_CALIBRATE_ANEW = "see what is stored, then remove it or make it again\nbedside device calibrate --show"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Look:
 
     meter: Meter
     reading: Reading | None
+    is_derived: bool = False
+    """Worked out from the look before it, not from a meter of its own."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ def board_kind(system: System) -> BoardKind:
     """Which of the boards with meters of their own this is."""
     model = read_model(system) or ""
     if "Jetson" in model or system.path("/etc/nv_tegra_release").exists():
-        return "jetson"
+        return "jetson-jetpack4" if system.path(ina3221x.DRIVER).exists() else "jetson"
     return "pi5" if model.startswith("Raspberry Pi 5") else "other"
 
 
@@ -116,7 +121,7 @@ def survey(system: System, meter: Path | None = None, asked_for: Collection[str]
             continue
         name = outcome.meter.source
         try:
-            looks.append(Look(outcome.meter, outcome.read()))
+            looks += _looks(outcome.meter, outcome.read(), looks)
         except ReadingError as error:
             looks.append(Look(outcome.meter, None))
             unavailable.append(Unavailable(name, str(error), _AGAIN))
@@ -133,9 +138,30 @@ def _try_each(system: System, meter: Path | None, asked_for: Collection[str]) ->
         if candidate.only_if_asked and candidate.source not in asked_for:
             continue
         try:
-            yield candidate.open(system)
+            source = candidate.open(system)
         except SourceUnavailableError as error:
             yield Unavailable(candidate.source, error.reason, error.remedy)
+        else:
+            yield from _calibrated(system, source)
+
+
+def _calibrated(system: System, source: Source) -> Iterator[Source | Unavailable]:
+    """The source, corrected where this user calibrated it on this board; first, why a calibration cannot be used."""
+    board = read_model(system) if system.is_own else None
+    try:
+        found = CalibrationFiles().find(sensor_of(source.meter, board)) if board else None
+    except (CalibrationError, StorageError) as error:
+        yield Unavailable("calibration", str(error), _CALIBRATE_ANEW)
+        found = None
+    yield CalibratedSource(source, found, board) if found and board else source
+
+
+def _looks(meter: Meter, reading: Reading, before: Sequence[Look]) -> Iterator[Look]:
+    """What a meter said; of a Pi's rails, where nothing better is known of its supply, also the estimate that they allow."""
+    yield Look(meter, reading)
+    is_known = any(look.meter.scope == "supply" for look in before)
+    if meter.scope == "pmic-rails" and reading.power_w is not None and not is_known:
+        yield Look(estimate_meter(meter), estimate_reading(reading.power_w), is_derived=True)
 
 
 def _candidates(system: System, meter: Path | None) -> Iterator[Candidate]:

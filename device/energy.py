@@ -83,14 +83,19 @@ def window_energy(trace: Trace, window: Window) -> WindowEnergy:
         return WindowEnergy(trace.meter, window, validity, None, None)
     if series.is_counter:
         energy = counter_j(series.times_s, series.values, window)
+        # Two looks nearer than the counter's own steps have no rate: watts, where the meter has them, say the peak.
+        if np.isfinite(trace.power_w).all():
+            return WindowEnergy(trace.meter, window, validity, energy, _peak_w(trace.times_s, trace.power_w, window))
         rates = np.diff(series.values) / np.diff(series.times_s)
-        return WindowEnergy(
-            trace.meter, window, validity, energy, float(rates[_reaching(series.times_s, window)].max())
-        )
+        peak = float(rates[_reaching(series.times_s, window)].max())
+        return WindowEnergy(trace.meter, window, validity, energy, peak)
     energy = integral_j(series.times_s, series.values, window)
-    edges = np.interp([window.start_s, window.end_s], series.times_s, series.values)
-    peak = float(np.concatenate((series.values[_inside(series.times_s, window)], edges)).max())
-    return WindowEnergy(trace.meter, window, validity, energy, peak)
+    return WindowEnergy(trace.meter, window, validity, energy, _peak_w(series.times_s, series.values, window))
+
+
+def _peak_w(times_s: Numbers, power_w: Numbers, window: Window) -> float:
+    edges = np.interp([window.start_s, window.end_s], times_s, power_w)
+    return float(np.concatenate((power_w[_inside(times_s, window)], edges)).max())
 
 
 def _inside(times_s: Numbers, window: Window) -> NDArray[np.bool_]:

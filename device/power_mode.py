@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from device.errors import SourceUnavailableError
 from device.system import System
 
 _STATUS, _NAMES = "/var/lib/nvpmodel/status", "/etc/nvpmodel.conf"
@@ -42,15 +43,24 @@ def parse_modes(text: str) -> PowerModes:
 
 
 def read_power_mode(system: System) -> PowerMode | None:
-    """The mode that was set last, by files alone; None where there is none or it may not be read."""
-    try:
-        found = _STATUS_LINE.search(system.read(system.path(_STATUS)))
-    except OSError:
-        return None
-    if not found:
-        return None
+    """The mode that was set last: by files, else by nvpmodel where it is set up; None where neither says."""
+    names: Mapping[int, str] | None
     try:
         names = parse_modes(system.read(system.path(_NAMES))).names
     except OSError:
-        names = {}
-    return PowerMode(int(found[1]), names.get(int(found[1])))
+        names = None
+    try:
+        found = _STATUS_LINE.search(system.read(system.path(_STATUS)))
+    except OSError:
+        found = None
+    if found:
+        return PowerMode(int(found[1]), (names or {}).get(int(found[1])))
+    return None if names is None else _ask(system)
+
+
+def _ask(system: System) -> PowerMode | None:
+    """Only on this very machine."""
+    try:
+        return parse_query(system.run(["nvpmodel", "-q"]))
+    except SourceUnavailableError:
+        return None

@@ -47,7 +47,8 @@ class Meter:
     """What a source measures, with which figures must be labelled."""
 
     source: str
-    """`ina3221-sysfs`, `hwmon`, `jtop`, `tegrastats`, `pmic-ioctl`, `vcgencmd`, `rapl`, `battery`, `nvml`, `replay`."""
+    """`ina3221-sysfs`, `ina3221x-iio`, `hwmon`, `jtop`, `tegrastats`, `pmic-ioctl`, `vcgencmd`, `rapl`, `battery`, `nvml`,
+    `replay`."""
     rail: str
     scope: Scope
     kind: Kind

@@ -2,7 +2,6 @@
 
 from device.reading import Meter
 
-_INA3221_READERS = ("ina3221-sysfs", "jtop", "tegrastats")
 _VDD_IN_V = 5.0  # what a carrier board gives an Orin Nano
 # SBOS576, largest values over temperature; the tolerance of the shunt itself is in no public document, and not in here.
 _SHUNT_OFFSET_V = 80e-6
@@ -31,7 +30,7 @@ def systematic_difference_w(meter: Meter, high_w: float, low_w: float) -> float 
 
 def _ina3221_terms(meter: Meter) -> tuple[float, float] | None:
     """Watts off at any power, and further watts per watt: (V + dV)(I + dI) - V I, all worst cases in one direction."""
-    if meter.source not in _INA3221_READERS or meter.rail != "VDD_IN" or meter.shunt_ohm is None:
+    if meter.source != "ina3221-sysfs" or meter.rail != "VDD_IN" or meter.shunt_ohm is None:
         return None
     offset_a, gain = _SHUNT_OFFSET_V / meter.shunt_ohm, 1 + _GAIN
     return offset_a * (_VDD_IN_V * gain + _BUS_OFFSET_V), gain**2 - 1 + gain * _BUS_OFFSET_V / _VDD_IN_V

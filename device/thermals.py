@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.errors import SourceUnavailableError
 from device.system import System
 
 _OFFLINE_C = -256.0
+_FAN_TURNS = ("fan1_input", "rpm", "rpm_measured")  # the kernel's own, then a Jetson's pwm_tach and JetPack 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,15 @@ def read_temperatures(system: System) -> dict[str, float]:
     return temperatures_c
 
 
+def read_firmware_temperature(system: System) -> dict[str, float]:
+    """What a Raspberry Pi's firmware says of its chip, where the kernel shows no zone."""
+    try:
+        temperature_c = parse_measured_temperature(system.run(["vcgencmd", "measure_temp"]))
+    except SourceUnavailableError:
+        return {}
+    return {} if temperature_c is None else {"firmware": temperature_c}
+
+
 def parse_measured_temperature(text: str) -> float | None:
     """What `vcgencmd measure_temp` prints, `temp=48.8'C`; None where it is anything else."""
     value = text.strip().removeprefix("temp=").removesuffix("'C")
@@ -46,7 +57,9 @@ def read_fans(system: System) -> tuple[Fan, ...]:
     """All fans that hwmon knows."""
     fans = []
     for path in system.glob("/sys/class/hwmon/hwmon*/name"):
-        rpm, pwm = (_whole(system, path.with_name(name)) for name in ("fan1_input", "pwm1"))
+        turns = (_whole(system, path.with_name(name)) for name in _FAN_TURNS)
+        rpm = next((found for found in turns if found is not None), None)
+        pwm = _whole(system, path.with_name("pwm1"))
         if rpm is not None or pwm is not None:
             try:
                 fans.append(Fan(system.read(path), rpm, pwm))

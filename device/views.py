@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from device.board import Board
+from device.board_text import state_lines
 from device.detect import Look, Survey, Unavailable
 
 NOT_MEASURED = "not measured"
@@ -44,11 +46,13 @@ def _source_facts(look: Look) -> dict[str, Any]:
         "rail": meter.rail,
         "power_w": reading.power_w if reading else None,
         "energy_j": reading.energy_j if reading else None,
+        "rails_w": dict(reading.rails_w) if reading else {},
         "scope": meter.scope,
         "kind": meter.kind,
         "correction": meter.correction,
         "shunt_ohm": meter.shunt_ohm,
         "filter": asdict(meter.filter) if meter.filter else None,
+        "calibrated": asdict(meter.calibrated) if meter.calibrated else None,
     }
 
 
@@ -83,9 +87,10 @@ def print_survey(found: Survey) -> None:
     if not found.looks:
         page.item("Power", f"{NOT_MEASURED}: no meter that can be used")
     for number, look in enumerate(found.looks):
-        if number == 1:
+        if number == _first_other(found.looks):
             page.heading("Other meters (what they see differs: never add or compare their figures)")
-        page.item("Power" if number == 0 else look.meter.source, _reading_text(look))
+        name = "Power" if number == 0 else look.meter.source
+        page.item("Estimate" if look.is_derived else name, _reading_text(look))
         for detail in _details(look):
             page.item("", detail)
     if found.unavailable:
@@ -108,6 +113,8 @@ def _print_board(page: _Page, board: Board) -> None:
         facts.append("CUDA's library is here")
     if facts:
         page.item("", ", ".join(facts))
+    for line in state_lines(board):
+        page.item("", line)
 
 
 def _print_missing(page: _Page, missing: Unavailable) -> None:
@@ -116,6 +123,11 @@ def _print_missing(page: _Page, missing: Unavailable) -> None:
     page.item("", f"-> {sentence}")
     for command in commands:
         page.verbatim(command)
+
+
+def _first_other(looks: Sequence[Look]) -> int | None:
+    """Place of the first look that is neither the meter in use nor worked out from it."""
+    return next((number for number, look in enumerate(looks) if number and not look.is_derived), None)
 
 
 def _reading_text(look: Look) -> str:
@@ -132,6 +144,15 @@ def _reading_text(look: Look) -> str:
 def _details(look: Look) -> list[str]:
     meter = look.meter
     details = [f"correction: {meter.correction}"] if meter.correction else []
+    rails_w = look.reading.rails_w if look.reading else {}
+    if meter.calibrated:
+        within = meter.calibrated
+        details.append(
+            f"a reading is within {within.half_width_w:.2f} W (95 %) of that meter from {within.from_w:.2f} W to "
+            f"{within.to_w:.2f} W, beyond that its error is not known"
+        )
+        if meter.rail in rails_w:
+            details.append(f"without the correction: {rails_w[meter.rail]:.2f} W")
     if meter.shunt_ohm is not None:
         told = f"shunt: {meter.shunt_ohm * 1e3:g} mOhm as the driver was told"
         trust = "; if the resistor's marking differs, every figure is wrong by that factor"
@@ -139,7 +160,6 @@ def _details(look: Look) -> list[str]:
     if meter.filter:
         samples = f" ({meter.filter.samples} samples)" if meter.filter.samples else ""
         details.append(f"smoothed by the sensor over about {meter.filter.time_constant_s:g} s{samples}")
-    rails_w = look.reading.rails_w if look.reading else {}
     beside = [f"{name} {power_w:.2f} W" for name, power_w in rails_w.items() if name != meter.rail]
     if beside:
         details.append(f"other rails, not to be added: {', '.join(beside)}")

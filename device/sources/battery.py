@@ -14,7 +14,7 @@ from device.system import System
 
 _MAY_READ = udev_remedy(
     'SUBSYSTEM=="power_supply", ATTR{type}=="Battery", RUN+="/bin/sh -c \'chmod a+r /sys%p/*_now /sys%p/status\'"',
-    "power_supply",
+    "subsystem-match=power_supply",
 )
 _PERIOD_S = 1.0  # fuel gauges renew their figures every second or more seldom
 

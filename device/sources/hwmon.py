@@ -31,6 +31,11 @@ class _Files:
     volts: Path | None
     amperes: Path | None
 
+    def below(self, folder: str) -> str:
+        """All of them, as arguments of a command."""
+        named = (self.energy, self.power, self.volts, self.amperes)
+        return " ".join(f"{folder}/{path.name}" for path in named if path)
+
     @property
     def rail(self) -> str:
         best = [self.energy or self.power] if self.energy or self.power else [self.volts, self.amperes]
@@ -43,7 +48,8 @@ class Hwmon:
     def __init__(self, system: System, name: str, folder: Path, files: _Files) -> None:
         self._system, self._files, self._counter = system, files, EnergyCounter()
         self._if_forbidden = udev_remedy(
-            f'SUBSYSTEM=="hwmon", ATTR{{name}}=="{name}", RUN+="/bin/sh -c \'chmod a+r /sys%p/*_input\'"', "hwmon"
+            f'SUBSYSTEM=="hwmon", ATTR{{name}}=="{name}", RUN+="/bin/chmod a+r {files.below("/sys%p")}"',
+            "subsystem-match=hwmon",
         )
         shunt_uohm = number_if_any(system, folder / "shunt_resistor")
         interval_ms = number_if_any(system, folder / "update_interval") or 0

@@ -28,7 +28,7 @@ _PLACES = (
 )
 _MAY_READ = udev_remedy(
     'SUBSYSTEM=="hwmon", ATTR{name}=="ina3221", RUN+="/bin/sh -c \'chmod a+r /sys%p/in?_* /sys%p/curr?_input\'"',
-    "hwmon",
+    "subsystem-match=hwmon",
 )
 _LONGEST_CYCLE_MS = 50  # three channels, volts and amperes of each, 8.244 ms at most
 

@@ -1,6 +1,8 @@
-"""An NVIDIA card's own meter: the GPU alone, as an average over up to a second.
+"""An NVIDIA card's own meter: the GPU alone.
 
-A Jetson's library answers and says "not supported" to both questions: that is no meter, not 0 W.
+Watts are an average over the last second on Ampere and later cards, the A100's chip left out (NVML's manual on
+nvmlDeviceGetPowerUsage); joules are a counter, from Volta on, from which energy is taken where the card has it. A Jetson's
+library answers and says "not supported" to both questions: that is no meter, not 0 W.
 """
 
 import contextlib
@@ -8,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from device.errors import ReadingError, SourceUnavailableError
-from device.reading import Meter, Reading
+from device.reading import Filter, Meter, Reading
 from device.system import System
 
 _REMEDY_LIBRARY = "pip install 'bedside[nvml]', or measure at the supply"
 _REMEDY_DRIVER = "check nvidia-smi, or measure at the supply"
+_AVERAGE = Filter(samples=None, update_interval_s=1.0, time_constant_s=1.0)
+_AVERAGING_FROM = (8, 6)  # compute capability: (8, 0) is the A100's chip, the last that says what it takes now
 
 
 def read_gpu(library: Any, handle: object) -> Reading:
@@ -43,18 +47,23 @@ def _ask(library: Any, question: Callable[[], int]) -> int | None:
         raise ReadingError(f"NVML gives no answer ({error})") from None
 
 
+def read_average(library: Any, handle: object) -> Filter | None:
+    """How the card smooths its watts. One that does not say what it is counts as one that does: waiting loses nothing."""
+    try:
+        capability = tuple(library.nvmlDeviceGetCudaComputeCapability(handle))
+    except library.NVMLError:
+        return _AVERAGE
+    return _AVERAGE if capability >= _AVERAGING_FROM else None
+
+
 class Nvml:
     """The first card."""
 
     def __init__(self, library: Any, handle: object, rail: str) -> None:
         """Takes over an initialised library."""
-        self._library, self._handle, self._rail = library, handle, rail
+        self._library, self._handle = library, handle
+        self.meter = Meter("nvml", rail, "gpu", "measured", filter=read_average(library, handle))
         self._open = True
-
-    @property
-    def meter(self) -> Meter:
-        """The card alone."""
-        return Meter("nvml", self._rail, "gpu", "measured")
 
     def read(self) -> Reading:
         """Power and energy now."""

@@ -4,8 +4,11 @@ The message, as in raspberrypi/utils' vcgencmd: 32-bit words `size, status, tag,
 then the buffer with the command or the answer, then an end tag.
 """
 
+import contextlib
 import fcntl
+import grp
 import os
+import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Meter, Reading
 from device.sources.pmic_text import COMMAND, pmic_meter, to_reading
+from device.sources.sysfs import udev_remedy
 from device.system import System
 
 DEVICES = ("/dev/vcio_gencmd", "/dev/vcio")
@@ -21,6 +25,7 @@ BUFFER_BYTES = 4096
 REQUEST = 3 << 30 | struct.calcsize("P") << 16 | 100 << 8
 _TAG = 0x00030080
 _DONE = 0x80000000
+_JOIN = "be a user of the group video (usermod -aG video NAME); then as root, "
 _HEADER = struct.Struct("=6I")
 _END = struct.pack("=I", 0)
 
@@ -108,16 +113,26 @@ def open_pmic_ioctl(system: System, devices: tuple[Path, ...] | None = None, ioc
 
 
 def _open_device(devices: tuple[Path, ...]) -> int:
-    forbidden = []
+    forbidden: dict[Path, str] = {}
     for device in devices:
         try:
             return os.open(device, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             continue
         except OSError as error:
-            forbidden.append(f"{device} may not be opened ({error.strerror})")
+            forbidden[device] = f"{device} may not be opened ({error.strerror})"
     if forbidden:
-        raise SourceUnavailableError("; ".join(forbidden), "sudo usermod -aG video $USER, then log in again")
+        first = next(iter(forbidden))
+        raise SourceUnavailableError("; ".join(forbidden.values()), access_remedy(first.name, first.stat()))
     raise SourceUnavailableError(
         f"none of {', '.join(map(str, devices))} is here", "nothing to do on a board other than a Raspberry Pi"
     )
+
+
+def access_remedy(name: str, status: os.stat_result) -> str:
+    """How a user comes to open a device: by its group where that may read it, else by a rule that gives it one."""
+    if status.st_mode & stat.S_IRGRP and status.st_gid:
+        with contextlib.suppress(KeyError):  # a group without a name
+            return f"sudo usermod -aG {grp.getgrgid(status.st_gid).gr_name} $USER, then log in again"
+    rule = f'KERNEL=="{name}", GROUP="video", MODE="0660"'
+    return udev_remedy(rule, f"name-match={name}").replace("as root, ", _JOIN, 1)

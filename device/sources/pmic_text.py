@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from device.errors import ReadingError, SourceUnavailableError
-from device.reading import Meter, Reading, Source
+from device.reading import Meter, Reading
 
 COMMAND = "pmic_read_adc"
 VOLTAGE_ONLY = ("EXT5V", "BATT")
@@ -89,28 +89,11 @@ def to_reading(text: str) -> Reading:
     return Reading(rails.sum_w, rails_w=rails.rails_w)
 
 
-class SupplyEstimate:
+def estimate_meter(rails: Meter) -> Meter:
     """What the whole board takes at its supply, guessed from the rails: a second figure, never in place of the first."""
+    return Meter(rails.source, "board estimate", "supply", "estimated", SUPPLY_ORIGIN, period_s=rails.period_s)
 
-    def __init__(self, rails: Source) -> None:
-        """`rails` measures the sum of the rails; it is closed with this."""
-        if rails.meter.scope != "pmic-rails":
-            raise ValueError(f"the correction is for the sum of PMIC rails, not for {rails.meter.scope}")
-        self._rails = rails
 
-    @property
-    def meter(self) -> Meter:
-        """The same source with another scope, estimated, and the correction's origin."""
-        rails = self._rails.meter
-        return Meter(rails.source, "board estimate", "supply", "estimated", SUPPLY_ORIGIN, period_s=rails.period_s)
-
-    def read(self) -> Reading:
-        """The corrected sum. Raises what the rails raise."""
-        rails = self._rails.read()
-        if rails.power_w is None:
-            raise ReadingError("the rails have no sum to correct")
-        return Reading(SUPPLY_GAIN * rails.power_w + SUPPLY_OFFSET_W, rails_w=rails.rails_w)
-
-    def close(self) -> None:
-        """Close the rails' source."""
-        self._rails.close()
+def estimate_reading(sum_w: float) -> Reading:
+    """The correction of the rails' sum, as published."""
+    return Reading(SUPPLY_GAIN * sum_w + SUPPLY_OFFSET_W)

@@ -16,7 +16,7 @@ from device.system import System
 _MAY_READ = udev_remedy(
     'SUBSYSTEM=="powercap", KERNEL=="intel-rapl:*", RUN+="/bin/chgrp adm /sys%p/energy_uj", '
     'RUN+="/bin/chmod g+r /sys%p/energy_uj"',
-    "powercap",
+    "subsystem-match=powercap",
 ).replace("as root, ", "with a user of the group adm: as root, ", 1)
 
 

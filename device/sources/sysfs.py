@@ -57,10 +57,13 @@ def text_if_any(system: System, path: Path) -> str:
         return ""
 
 
-def udev_remedy(rule: str, subsystem: str) -> str:
-    """How to let users read files for good: a sentence, then the rule and the command, each on a line of its own."""
+def udev_remedy(rule: str, match: str) -> str:
+    """How to let users read files for good: a sentence, then the rule and the command, each on a line of its own.
+
+    `match` says which devices the rule is for, as an option of `udevadm trigger`: `subsystem-match=hwmon`.
+    """
     return (
         f"as root, write this line into {RULES_FILE}, then run the command below it\n"
         f"{rule}\n"
-        f"udevadm control --reload && udevadm trigger --subsystem-match={subsystem}"
+        f"udevadm control --reload && udevadm trigger --{match}"
     )

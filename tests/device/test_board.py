@@ -152,6 +152,12 @@ def test_this_machine_has_memory_and_runs_no_firmware_program(monkeypatch: pytes
     assert board.memory_bytes == psutil.virtual_memory().total
 
 
+@pytest.mark.parametrize("name", ["fan1_input", "rpm", "rpm_measured"])
+def test_turns_of_a_fan_by_the_names_that_drivers_give_them(name: str, tmp_path: Path) -> None:
+    system = tree(tmp_path, {"sys/class/hwmon/hwmon1/name": "pwm_tach\n", f"sys/class/hwmon/hwmon1/{name}": "1830\n"})
+    assert look_at_board(system).fans == (Fan("pwm_tach", 1830, None),)
+
+
 # Modes
 
 
@@ -167,6 +173,28 @@ def test_a_mode_without_a_name_keeps_its_number(tmp_path: Path) -> None:
     assert read_power_mode(system) == PowerMode(3, None)
     assert read_power_mode(tree(tmp_path, {"etc/nvpmodel.conf": JETSON["etc/nvpmodel.conf"]})) == PowerMode(3, None)
     assert parse_modes("no modes").default is None
+
+
+class Jetson(System):
+    """Files of a Jetson before a program nvpmodel, which prints a text or is not there."""
+
+    def __init__(self, root: Path, text: str | None) -> None:
+        super().__init__(root)
+        self.text = text
+
+    def run(self, command: object, timeout_s: float = 2.0) -> str:
+        assert command == ["nvpmodel", "-q"]
+        if self.text is None:
+            raise SourceUnavailableError("nvpmodel is not installed", "nothing to do")
+        return self.text
+
+
+def test_nvpmodel_is_asked_where_its_status_may_not_be_read(tmp_path: Path) -> None:
+    tree(tmp_path, {"etc/nvpmodel.conf": JETSON["etc/nvpmodel.conf"]})
+    assert read_power_mode(Jetson(tmp_path, "NV Power Mode: MAXN_SUPER\n2\n")) == PowerMode(2, "MAXN_SUPER")
+    assert read_power_mode(Jetson(tmp_path, "NVPM ERROR: failed")) is None
+    assert read_power_mode(Jetson(tmp_path, None)) is None
+    assert read_power_mode(System(tmp_path)) is None  # no program for another root
 
 
 @shared

@@ -1,32 +1,22 @@
 """Calibration: the line, what it leaves, what is refused, the file, and the source that it corrects."""
 
-import json
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.calibration import (
-    _T,
-    CalibratedSource,
-    Calibration,
-    Level,
-    calibrate,
-    load_calibration,
-    save_calibration,
-)
+from device.calibration import _T, CalibratedSource, Calibration, Level, calibrate, sensor_of
 from device.errors import CalibrationError, ReadingError
 from device.reading import Meter, Reading
 from device.systematic import systematic_w
 from device.trace import Numbers
-from models.errors import StorageError
 from tests.device.meters import INA3221, PMIC, SUPPLY, Script
 
 MADE = date(2026, 11, 22)
+BOARD = "Raspberry Pi 5 Model B Rev 1.0"
 SAID = (2.0, 3.5, 5.0, 6.5)
 
 
@@ -39,7 +29,7 @@ def along(gain: float, offset_w: float, said: tuple[float, ...] = SAID) -> list[
 
 
 def made(given_levels: list[Level], sensor: Meter = PMIC) -> Calibration:
-    return calibrate(sensor, given_levels, "FNB58", MADE)
+    return calibrate(sensor_of(sensor, BOARD), given_levels, "FNB58", MADE)
 
 
 UNEVEN = levels((2.0, 2.9), (3.5, 4.5), (5.0, 6.4), (6.5, 8.0))
@@ -117,6 +107,11 @@ def test_more_levels_than_the_table_knows_are_taken_for_its_last() -> None:
         (along(0.0, 5.0), "both are in watts"),
         (along(1.1, 0.6)[:3] + levels((6.5, float("nan"))), "above zero, in watts"),
         (along(1.1, 0.6)[:3] + levels((-6.5, 8.0)), "above zero, in watts"),
+        (levels((2.0, 3.0), (3.5, 5.1), (5.0, 5.0), (6.5, 8.0)), "goes from 5.10 W to 5.00 W: it does not follow"),
+        (
+            levels((2.0, 3.0), (3.5, 4.0), (5.0, 6.4), (6.5, 8.0)),
+            r"meter's 4.00 W lies -0.48 W from the line, more than 5%",
+        ),
     ],
 )
 def test_readings_that_make_no_calibration_are_refused(given_levels: list[Level], says: str) -> None:
@@ -125,20 +120,20 @@ def test_readings_that_make_no_calibration_are_refused(given_levels: list[Level]
 
 
 def test_the_meter_names_its_calibration_and_takes_the_scope_of_the_reference() -> None:
-    meter = made(along(1.1451, 0.5879)).meter(PMIC)
+    meter = made(along(1.1451, 0.5879)).meter(PMIC, BOARD)
     assert meter.correction == "1.1451 x +0.5879 W, calibrated with FNB58 at 4 levels on 2026-11-22"
     assert (meter.scope, meter.kind) == ("supply", "estimated")
     assert meter.source == PMIC.source
 
 
 def test_within_a_scope_a_measurement_stays_one() -> None:
-    meter = made(along(1.01, 0.0), SUPPLY).meter(SUPPLY)
+    meter = made(along(1.01, 0.0), SUPPLY).meter(SUPPLY, BOARD)
     assert (meter.scope, meter.kind) == ("supply", "measured")
 
 
 def test_a_correction_that_was_there_is_still_named() -> None:
     sensor = replace(PMIC, correction="shunt 0.1 ohm")
-    named = made(along(1.1, 0.0), sensor).meter(sensor).correction
+    named = made(along(1.1, 0.0), sensor).meter(sensor, BOARD).correction
     assert named is not None
     assert named.startswith("shunt 0.1 ohm, then 1.1000 x")
 
@@ -146,84 +141,33 @@ def test_a_correction_that_was_there_is_still_named() -> None:
 def test_a_calibration_quantifies_what_was_unknown() -> None:
     calibration = made(UNEVEN)
     assert systematic_w(PMIC, 5.0) is None
-    assert systematic_w(calibration.meter(PMIC), 5.0) == calibration.calibrated.half_width_w
+    assert systematic_w(calibration.meter(PMIC, BOARD), 5.0) == calibration.calibrated.half_width_w
 
 
 @pytest.mark.parametrize(
-    "other", [INA3221, replace(PMIC, rail="VDD_CORE"), replace(PMIC, correction="1.1451 x + 0.5879 (jfikar)")]
-)
-def test_another_sensor_is_refused(other: Meter, tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match="make one for this sensor"):
-        made(UNEVEN).meter(other)
-    save_calibration(made(UNEVEN), tmp_path / "pmic.json")
-    with pytest.raises(CalibrationError, match="make one for this sensor"):
-        load_calibration(tmp_path / "pmic.json", other)
-
-
-def test_a_file_holds_what_was_typed(tmp_path: Path) -> None:
-    path = tmp_path / "calibration.json"
-    save_calibration(made(UNEVEN), path)
-    assert load_calibration(path, PMIC) == made(UNEVEN)
-    stored = json.loads(path.read_text("utf-8"))
-    assert stored["levels"][1] == {"sensor_w": 3.5, "meter_w": 4.5}
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "calibration.json"
-    save_calibration(made(UNEVEN), path)
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(StorageError, match="full"):
-        save_calibration(made(along(1.0, 0.0)), path)
-    assert load_calibration(path, PMIC) == made(UNEVEN)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def stored_with(**changes: object) -> str:
-    levels_ = [{"sensor_w": level.sensor_w, "meter_w": level.meter_w} for level in UNEVEN]
-    whole = {
-        "format": 1, "source": PMIC.source, "rail": PMIC.rail, "sensor_correction": None, "reference": "FNB58",
-        "scope": "supply", "made": "2026-11-22", "levels": levels_,
-    }  # fmt: skip
-    return json.dumps(whole | changes)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
+    ("other", "board"),
     [
-        ("", "the file: Invalid JSON"),
-        (stored_with(format=2), "format: "),
-        (stored_with(scope="everything"), "scope: "),
-        (stored_with(gain=1.0), "gain: Extra"),
-        (stored_with(levels=[{"sensor_w": 2.0}]), "levels.0.meter_w: "),
-        (stored_with(levels=[]), "0 different levels"),
+        (INA3221, BOARD),
+        (replace(PMIC, rail="VDD_CORE"), BOARD),
+        (replace(PMIC, correction="1.1451 x + 0.5879 (jfikar)"), BOARD),
+        (replace(PMIC, shunt_ohm=0.1), BOARD),
+        (PMIC, "Raspberry Pi 5 Model B Rev 1.1"),
     ],
 )
-def test_a_file_that_holds_something_else_is_refused(text: str, says: str, tmp_path: Path) -> None:
-    path = tmp_path / "calibration.json"
-    path.write_text(stored_with(), "utf-8")
-    assert load_calibration(path, PMIC) == made(UNEVEN)
-    path.write_text(text, "utf-8")
-    with pytest.raises(CalibrationError, match=says):
-        load_calibration(path, PMIC)
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"calibration\.json"):
-        load_calibration(tmp_path / "calibration.json", PMIC)
+def test_another_sensor_or_board_is_refused(other: Meter, board: str) -> None:
+    with pytest.raises(CalibrationError, match="make one for this sensor"):
+        made(UNEVEN).meter(other, board)
+    with pytest.raises(CalibrationError, match="make one for this sensor"):
+        CalibratedSource(Script(meter=other), made(UNEVEN), board)
 
 
 def test_a_calibrated_source_corrects_power_and_leaves_rails() -> None:
     script = Script(Reading(5.0, 70.0, {"VDD_CORE": 2.0}), ReadingError("no"), Reading(energy_j=71.0), meter=PMIC)
-    source = CalibratedSource(script, made(along(1.2, 0.5)))
+    source = CalibratedSource(script, made(along(1.2, 0.5)), BOARD)
     reading = source.read()
     assert reading.power_w == pytest.approx(6.5)
     assert reading.energy_j is None
-    assert reading.rails_w == {"VDD_CORE": 2.0}
+    assert reading.rails_w == {"VDD_CORE": 2.0, PMIC.rail: 5.0}
     assert source.meter.calibrated is not None
     with pytest.raises(ReadingError, match="no"):
         source.read()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import pytest
 
 from device.board import look_at_board
 from device.command import show_board
-from device.detect import Survey, Unavailable
+from device.detect import Look, Survey, Unavailable
+from device.reading import Meter, Reading
+from device.sources.pmic_text import estimate_meter, estimate_reading, pmic_meter
 from device.sources.sysfs import udev_remedy
 from device.system import System
-from device.views import print_survey
-from tests.device.machines import INA226, JETSON, RAPL, write
+from device.throttling import ThrottleFlags, Throttling
+from device.views import print_survey, survey_facts
+from tests.device.machines import INA226, JETSON, RAPL, Files, write
 
 MISSING = [
     {
@@ -61,11 +65,13 @@ def test_a_jetson_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
                 "rail": "VDD_IN",
                 "power_w": 6.0,
                 "energy_j": None,
+                "rails_w": {"VDD_IN": 6.0, "VDD_CPU_GPU_CV": 2.0, "VDD_SOC": 1.0},
                 "scope": "module",
                 "kind": "measured",
                 "correction": None,
                 "shunt_ohm": 0.005,
                 "filter": {"samples": 512, "update_interval_s": 0.43, "time_constant_s": 0.43},
+                "calibrated": None,
             }
         ],
     }
@@ -101,6 +107,64 @@ def test_people_see_what_the_figure_holds(tmp_path: Path, capsys: pytest.Capture
     assert max(map(len, text.splitlines())) <= 80
 
 
+STATE: Files = {
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_min_freq": 729600,
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_cur_freq": 1267200,
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq": 1728000,
+    "sys/devices/system/cpu/cpufreq/policy0/scaling_governor": "schedutil",
+    "sys/devices/system/cpu/cpufreq/policy2/scaling_min_freq": 729600,
+    "sys/devices/system/cpu/cpufreq/policy2/scaling_cur_freq": 1500000,
+    "sys/devices/system/cpu/cpufreq/policy2/scaling_max_freq": 1728000,
+    "sys/devices/system/cpu/cpufreq/policy2/scaling_governor": "schedutil",
+    "sys/devices/system/cpu/cpufreq/policy4/related_cpus": "4 5",
+    "sys/class/hwmon/hwmon0/pwm1": 102,
+    "sys/class/hwmon/hwmon1/name": "soctherm_oc",
+    "sys/class/hwmon/hwmon1/oc1_event_cnt": 0,
+    "sys/class/hwmon/hwmon1/oc3_event_cnt": 7,
+    "sys/class/hwmon/hwmon2/name": "rpi_volt",
+    "sys/class/hwmon/hwmon2/in0_lcrit_alarm": 1,
+}
+
+
+def test_people_see_what_state_the_board_is_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flowing = " ".join(shown(capsys, write(tmp_path, JETSON, STATE)).split())
+    assert (
+        "fan driven at 40% cores at 1267 to 1500 MHz (limits 730 to 1728, schedutil), cores at unknown MHz (limits unknown)"
+        in flowing
+    )
+    assert "over-current events since boot: oc3 7 supply voltage now: too low" in flowing
+    assert "throttling" not in flowing  # nobody said
+    write(tmp_path, {"sys/class/hwmon/hwmon1/oc3_event_cnt": 0, "sys/class/hwmon/hwmon2/in0_lcrit_alarm": 0})
+    flowing = " ".join(shown(capsys, tmp_path).split())
+    assert "over-current events since boot: none supply voltage now: not too low" in flowing
+
+
+def test_people_see_a_pis_estimate_beside_its_rails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rails = pmic_meter("pmic-ioctl")
+    looks = (
+        Look(rails, Reading(2.0, rails_w={"VDD_CORE": 1.2})),
+        Look(estimate_meter(rails), estimate_reading(2.0), is_derived=True),
+        Look(Meter("nvml", "a card", "gpu", "measured"), Reading(5.0)),
+    )
+    flags = ThrottleFlags(("throttled",), ("under_voltage", "throttled"))
+    board = replace(look_at_board(System(tmp_path)), throttling=Throttling(flags, None, None))
+    print_survey(Survey(board, looks, ()))
+    flowing = " ".join(capsys.readouterr().out.split())
+    assert "throttling now: throttled; since boot: under_voltage throttled" in flowing
+    power, others = flowing.split("Other meters")
+    assert "Power 2.00 W: sum of PMIC rails by pmic-ioctl, measured - the rails that the power chip measures" in power
+    assert "Estimate 2.88 W: board estimate by pmic-ioctl, estimated - all that the supply feeds" in power
+    assert "one person, one board, one USB-C meter; error not known" in power
+    assert "nvml 5.00 W" in others
+    facts_ = survey_facts(Survey(board, looks, ()))
+    assert facts_["selected"] == "pmic-ioctl"
+    told = [(source["rail"], source["power_w"], source["scope"], source["kind"]) for source in facts_["sources"]]
+    assert told[:2] == [
+        ("sum of PMIC rails", 2.0, "pmic-rails", "measured"),
+        ("board estimate", pytest.approx(2.8781), "supply", "estimated"),
+    ]
+
+
 def test_what_is_to_be_copied_has_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = facts(capsys, tmp_path, Path("/sys/class/hwmon/hwmon5"))
     text = shown(capsys, tmp_path, Path("/sys/class/hwmon/hwmon5"))
@@ -110,7 +174,7 @@ def test_what_is_to_be_copied_has_a_line_of_its_own(tmp_path: Path, capsys: pyte
 
 
 def test_a_rule_is_not_broken_by_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    remedy = udev_remedy('SUBSYSTEM=="hwmon", ' + "x" * 200, "hwmon")
+    remedy = udev_remedy('SUBSYSTEM=="hwmon", ' + "x" * 200, "subsystem-match=hwmon")
     print_survey(
         Survey(look_at_board(System(tmp_path)), (), (Unavailable("hwmon", "this user may not read it", remedy),))
     )

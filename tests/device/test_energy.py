@@ -105,10 +105,11 @@ def test_edges_are_interpolated() -> None:
 def test_a_counter_is_a_difference_and_not_an_integral() -> None:
     times, joules = np.array([0.0, 1.0, 2.0, 3.0]), np.array([1000.0, 1010.0, 1011.0, 1031.0])
     assert counter_j(times, joules, Window(0.5, 2.5)) == pytest.approx(16.0)
-    # Power samples beside it, which say otherwise, do not count.
+    # Power samples beside it, which say otherwise, do not count for energy; but the peak is what they say.
     result = window_energy(make_trace(SECONDS, times, np.full(4, 99.0), joules), Window(0.5, 2.5))
     assert result.energy_j == pytest.approx(16.0)
-    assert result.peak_w == pytest.approx(20.0)
+    assert result.peak_w == pytest.approx(99.0)
+    assert window_energy(make_trace(SECONDS, times, None, joules), Window(0.5, 2.5)).peak_w == pytest.approx(20.0)
     assert result.mean_w == pytest.approx(8.0)
 
 

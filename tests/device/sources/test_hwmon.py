@@ -79,10 +79,11 @@ def test_faults_say_what_to_do(tmp_path: Path) -> None:
     system.faults = {"power1_input": FORBIDDEN}
     with pytest.raises(SourceUnavailableError) as caught:
         open_hwmon(system, NAMED)
-    assert (
-        'SUBSYSTEM=="hwmon", ATTR{name}=="ina226", RUN+="/bin/sh -c \'chmod a+r /sys%p/*_input\'"'
-        in caught.value.remedy.splitlines()
-    )
+    files = "/sys%p/power1_input /sys%p/in1_input /sys%p/curr1_input"
+    assert caught.value.remedy.splitlines()[1:] == [
+        f'SUBSYSTEM=="hwmon", ATTR{{name}}=="ina226", RUN+="/bin/chmod a+r {files}"',
+        "udevadm control --reload && udevadm trigger --subsystem-match=hwmon",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from device.answer import tail_s
+from device.energy import Window, window_energy
 from device.errors import ReadingError, SourceUnavailableError
+from device.reading import Filter
 from device.sources.nvml import open_nvml, read_gpu
 from device.system import System
+from device.trace import make_trace
 from tests.device.fixtures import POWER, expected, shared
 
 
@@ -36,8 +41,16 @@ class Library:
 
     NVMLError, NVMLError_NotSupported = NVMLError, NVMLError_NotSupported
 
-    def __init__(self, power_mw: Any, energy_mj: Any, count: int = 1, init: Exception | None = None) -> None:
+    def __init__(
+        self,
+        power_mw: Any,
+        energy_mj: Any,
+        count: int = 1,
+        init: Exception | None = None,
+        capability: tuple[int, int] | Exception = (8, 9),
+    ) -> None:
         self.answers = {"power": power_mw, "energy": energy_mj}
+        self.capability = capability
         self.count, self.init, self.inits = count, init, 0
 
     def nvmlInit(self) -> None:  # noqa: N802
@@ -57,6 +70,11 @@ class Library:
 
     def nvmlDeviceGetName(self, handle: SimpleNamespace) -> str:  # noqa: N802
         return str(handle.name)
+
+    def nvmlDeviceGetCudaComputeCapability(self, handle: SimpleNamespace) -> tuple[int, int]:  # noqa: N802
+        if isinstance(self.capability, Exception):
+            raise self.capability
+        return self.capability
 
     def nvmlDeviceGetPowerUsage(self, handle: SimpleNamespace) -> int:  # noqa: N802
         return self._answer("power")
@@ -87,6 +105,37 @@ def test_milliwatts_and_millijoules_become_watts_and_joules() -> None:
 def test_a_card_may_have_only_one_of_the_two() -> None:
     assert read_gpu(Library(5000, NOT_SUPPORTED), None).energy_j is None
     assert read_gpu(Library(NOT_SUPPORTED, 5000), None).power_w is None
+
+
+@pytest.mark.parametrize(
+    ("capability", "averages"),
+    [
+        ((7, 0), False),  # V100
+        ((8, 0), False),  # A100
+        ((8, 6), True),  # RTX 3090
+        ((9, 0), True),  # H200
+        ((12, 0), True),
+        (NOT_SUPPORTED, True),
+    ],
+)
+def test_watts_are_an_average_from_ampere_on_but_for_the_a100(
+    capability: tuple[int, int] | Exception, averages: bool
+) -> None:
+    meter = open_nvml(System(), Library(68432, 1500, capability=capability)).meter
+    assert meter.filter == (Filter(None, 1.0, 1.0) if averages else None)
+    assert tail_s(meter) == pytest.approx(6.0 if averages else 0.15)
+
+
+def test_energy_comes_from_the_counter_and_the_peak_from_watts() -> None:
+    """A card that takes 100 W: its counter grows in steps of 0.1 s, between which no rate can be seen."""
+    source = open_nvml(System(), Library(100_000, [0, 0, 10_000, 10_000, 20_000, 30_000]))
+    readings = [source.read() for _ in range(5)]
+    times_s = np.array([0.0, 0.1, 0.14, 0.2, 0.3])
+    power_w = np.array([reading.power_w for reading in readings], dtype=np.float64)
+    energy_j = np.array([reading.energy_j for reading in readings], dtype=np.float64)
+    measured = window_energy(make_trace(source.meter, times_s, power_w, energy_j), Window(0.0, 0.3))
+    assert measured.energy_j == 30.0
+    assert measured.peak_w == 100.0
 
 
 def test_failed_looks() -> None:

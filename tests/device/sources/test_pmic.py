@@ -2,22 +2,24 @@
 
 import errno
 import os
+import stat
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from device.errors import ReadingError, SourceUnavailableError
-from device.reading import Meter, Reading
 from device.sources.pmic_ioctl import (
     BUFFER_BYTES,
     REQUEST,
     PmicIoctl,
+    access_remedy,
     decode_answer,
     encode_command,
     open_pmic_ioctl,
 )
-from device.sources.pmic_text import SupplyEstimate, parse_rails
+from device.sources.pmic_text import estimate_meter, estimate_reading, parse_rails, pmic_meter
 from device.sources.vcgencmd import open_vcgencmd
 from device.system import System
 from tests.device.fixtures import POWER, expected, names, shared
@@ -101,8 +103,7 @@ def test_recorded_sums(name: str) -> None:
     assert len(rails.rails_w) == told["rails"]
     assert list(rails.volts_only) == told["voltage_only"]
     assert rails.volts_only["EXT5V"] == told["ext5v_V"]
-    estimate = SupplyEstimate(FixedRails(rails.sum_w)).read()
-    assert estimate.power_w == pytest.approx(told["wall_estimate_W_jfikar"], abs=1e-6)
+    assert estimate_reading(rails.sum_w).power_w == pytest.approx(told["wall_estimate_W_jfikar"], abs=1e-6)
 
 
 @shared
@@ -127,36 +128,14 @@ def test_a_real_board_under_load() -> None:
     assert len(rails.rails_w) == 12
 
 
-class FixedRails:
-    """A source of one figure."""
-
-    def __init__(self, power_w: float | None, meter: Meter | None = None) -> None:
-        self.meter = meter or Meter("pmic-ioctl", "sum of PMIC rails", "pmic-rails", "measured", period_s=0.2)
-        self.power_w, self.closed = power_w, False
-
-    def read(self) -> Reading:
-        return Reading(self.power_w, rails_w={"VDD_CORE": 1.0})
-
-    def close(self) -> None:
-        self.closed = True
-
-
 def test_the_estimate_is_a_figure_of_its_own() -> None:
-    rails = FixedRails(2.0)
-    estimate = SupplyEstimate(rails)
-    assert (estimate.meter.scope, estimate.meter.kind) == ("supply", "estimated")
-    assert "jfikar" in (estimate.meter.correction or "")
-    assert estimate.read().power_w == pytest.approx(1.1451 * 2 + 0.5879)
-    assert (rails.meter.scope, rails.meter.kind, rails.meter.correction) == ("pmic-rails", "measured", None)
-    estimate.close()
-    assert rails.closed
-
-
-def test_only_the_sum_of_rails_is_corrected() -> None:
-    with pytest.raises(ValueError, match="not for module"):
-        SupplyEstimate(FixedRails(5.0, Meter("tegrastats", "VDD_IN", "module", "measured")))
-    with pytest.raises(ReadingError):
-        SupplyEstimate(FixedRails(None)).read()
+    rails = pmic_meter("pmic-ioctl")
+    estimate = estimate_meter(rails)
+    assert (estimate.source, estimate.rail) == ("pmic-ioctl", "board estimate")
+    assert (estimate.scope, estimate.kind) == ("supply", "estimated")
+    assert "jfikar/RPi5-power: one person, one board, one USB-C meter" in (estimate.correction or "")
+    assert estimate_reading(2.0).power_w == pytest.approx(1.1451 * 2 + 0.5879)
+    assert (rails.scope, rails.kind, rails.correction) == ("pmic-rails", "measured", None)
 
 
 # The program
@@ -305,6 +284,24 @@ def test_a_forbidden_device_names_the_group(monkeypatch: pytest.MonkeyPatch, nod
         SourceUnavailableError, match=r"vcio may not be opened \(Permission denied\).*usermod -aG video"
     ):
         open_pmic_ioctl(System(), (node,), Firmware(TEXT))
+
+
+def test_the_way_to_a_device_is_the_one_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its group where that may read it, as on Raspberry Pi OS; else only a rule helps."""
+
+    def status(mode: int, group: int) -> os.stat_result:
+        return os.stat_result((stat.S_IFCHR | mode, 1, 1, 1, 0, group, 0, 0, 0, 0))
+
+    names = {44: "video"}
+    monkeypatch.setattr("device.sources.pmic_ioctl.grp.getgrgid", lambda number: SimpleNamespace(gr_name=names[number]))
+    assert access_remedy("vcio_gencmd", status(0o660, 44)) == "sudo usermod -aG video $USER, then log in again"
+    for mode, group in [(0o600, 44), (0o660, 0), (0o660, 4242)]:
+        sentence, rule, command = access_remedy("vcio", status(mode, group)).splitlines()
+        assert sentence.startswith(
+            "be a user of the group video (usermod -aG video NAME); then as root, write this line"
+        )
+        assert rule == 'KERNEL=="vcio", GROUP="video", MODE="0660"'
+        assert command == "udevadm control --reload && udevadm trigger --name-match=vcio"
 
 
 def test_no_device_is_asked_for_another_root(tmp_path: Path, node: Path) -> None:

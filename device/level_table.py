@@ -1,0 +1,59 @@
+"""Levels as a table in a CSV file: what the sensor said is written, what the meter said is filled in later by hand."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from device.calibration import Level, Sensor
+from device.errors import CalibrationError
+from device.levels import parse_reading
+from models.disk import storage_errors, write_atomically
+
+COLUMNS = ["board", "source", "rail", "busy_threads", "sensor_w", "meter_w"]
+
+
+@dataclass(frozen=True)
+class RecordedLevel:
+    """A level of which the meter's reading is still to come."""
+
+    busy_threads: int
+    sensor_w: float
+
+
+def write_levels(path: Path, sensor: Sensor, levels: Sequence[RecordedLevel]) -> None:
+    """Write the table, its last column empty. Raises StorageError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for level in levels:
+        writer.writerow([sensor.board, sensor.source, sensor.rail, level.busy_threads, f"{level.sensor_w:.4f}", ""])
+    write_atomically(path, text.getvalue().encode())
+
+
+def read_levels(path: Path, sensor: Sensor) -> list[Level]:
+    """The levels of a table whose last column is filled in; lines may have been added.
+
+    Raises:
+        StorageError: the file cannot be read.
+        CalibrationError: another table, a reading that is missing or no number, or another sensor.
+    """
+    with storage_errors(path):
+        data = path.read_bytes()
+    rows = list(csv.reader(data.decode("utf-8-sig", "replace").splitlines()))
+    if not rows or rows[0] != COLUMNS:
+        raise CalibrationError(f"{path} does not begin with the columns {','.join(COLUMNS)}: make it with --record")
+    return [_level(f"line {number} of {path}", row, sensor) for number, row in enumerate(rows[1:], start=2) if row]
+
+
+def _level(place: str, row: list[str], sensor: Sensor) -> Level:
+    if len(row) != len(COLUMNS):
+        raise CalibrationError(f"{place} has {len(row)} columns, not {len(COLUMNS)}: fill in the last one only")
+    if row[:3] != [sensor.board, sensor.source, sensor.rail]:
+        raise CalibrationError(f"{place} is of another sensor than {sensor.source} {sensor.rail} on {sensor.board}")
+    try:
+        sensor_w = float(row[4])
+        return Level(sensor_w, parse_reading(row[5], sensor_w))
+    except ValueError as error:
+        raise CalibrationError(f"{place}: {error}") from None
