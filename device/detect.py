@@ -111,11 +111,13 @@ def open_source(system: System, meter: Path | None = None, asked_for: Collection
     return Detection(None, tuple(unavailable))
 
 
-def survey(system: System, meter: Path | None = None, asked_for: Collection[str] = ()) -> Survey:
-    """One look at every source, whichever is selected; all are closed again."""
+def survey(
+    system: System, meter: Path | None = None, asked_for: Collection[str] = (), in_use: Source | None = None
+) -> Survey:
+    """One look at every source, whichever is selected; all are closed again. `in_use` is one that is open already."""
     looks: list[Look] = []
     unavailable: list[Unavailable] = []
-    for outcome in _try_each(system, meter, asked_for):
+    for outcome in _try_each(system, meter, asked_for, in_use):
         if isinstance(outcome, Unavailable):
             unavailable.append(outcome)
             continue
@@ -132,9 +134,14 @@ def survey(system: System, meter: Path | None = None, asked_for: Collection[str]
     return Survey(look_at_board(system), tuple(looks), tuple(unavailable))
 
 
-def _try_each(system: System, meter: Path | None, asked_for: Collection[str]) -> Iterator[Source | Unavailable]:
+def _try_each(
+    system: System, meter: Path | None, asked_for: Collection[str], in_use: Source | None = None
+) -> Iterator[Source | Unavailable]:
     """Opens one candidate after the other, each only when the caller comes to it."""
     for candidate in _candidates(system, meter):
+        if in_use is not None and candidate.source == in_use.meter.source:
+            yield in_use
+            continue
         if candidate.only_if_asked and candidate.source not in asked_for:
             continue
         try:

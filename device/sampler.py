@@ -23,7 +23,8 @@ _LEAVE_S = 5.0  # a look that takes longer than this when told to stop is left b
 class Sampler:
     """Looks at `source` about once in its period until stopped, or until the meter goes away.
 
-    `wait(s)` waits and says whether to stop; `cpu_clock` is the time that the calling thread has computed.
+    `wait(s)` waits and says whether to stop; `cpu_clock` is the time that the calling thread has computed; `listen` is told
+    the time and the reading of each look that gave one, in the sampler's thread.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Sampler:
         cpu_clock: Callable[[], float] = time.thread_time,
         wait: Callable[[float], bool] | None = None,
         chance: random.Random | None = None,
+        listen: Callable[[float, Reading], None] | None = None,
     ) -> None:
         # How long a gap may be follows from the period, so the trace has to know the one that was used.
         self._source = source
@@ -43,7 +45,7 @@ class Sampler:
         self._clock, self._cpu_clock = clock, cpu_clock
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
-        self._chance = chance or random.Random()
+        self._chance, self._listen = chance or random.Random(), listen
         self._lock = threading.Lock()
         self._samples = _Ring(capacity)
         self._failures: deque[Failure] = deque(maxlen=FAILURE_CAPACITY)
@@ -130,6 +132,8 @@ class Sampler:
         with self._lock:
             self._samples.add(row)
             self._latest = reading
+        if self._listen is not None:
+            self._listen(row[0], reading)
         return True
 
     def _fail(self, time_s: float, reason: str) -> None:

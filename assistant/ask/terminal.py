@@ -187,7 +187,7 @@ def evidence(answer: Answer) -> str:
 
 
 def summary(answer: Answer) -> str:
-    """Speed, time to first token, model and notice in one line."""
+    """Speed, time to first token, energy where it was measured, model and notice in one line."""
     usage = answer.usage["bedside"]
     if usage["time_to_first_token_s"] is None:
         parts = ["no text generated"]
@@ -195,6 +195,10 @@ def summary(answer: Answer) -> str:
         speed = usage["decode_tokens_per_s"]
         parts = [f"{speed:.1f} tok/s"] if speed is not None else ["speed not measured (one token)"]
         parts.append(f"first token {usage['time_to_first_token_s']:.2f} s")
+    if usage["joules"] is not None:
+        estimated = ", estimated" if usage["kind"] == "estimated" else ""
+        parts.append(f"{usage['joules']:.1f} J at {usage['watts']:.1f} W ({plain_line(usage['scope'])}{estimated})")
+        parts.append(f"{usage['tokens_per_joule']:.2f} tok/J")
     if answer.notice is None or not answer.notice.startswith(answer.model):
         parts.append(f"model {plain_line(answer.model)}")
     if answer.notice:

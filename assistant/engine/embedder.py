@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from assistant.engine.scheduler import EngineStats
+from assistant.engine.stats import EngineStats
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
+from device.monitor import Monitor
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
 from models.runtime.context import Context
@@ -44,8 +45,9 @@ class EmbeddingJob:
 class Embedder:
     """Jobs in, vectors out, over one context with pooling that holds a whole text in a micro-batch."""
 
-    def __init__(self, context: Context, *, queue_limit: int) -> None:
-        self._context, self._queue_limit = context, queue_limit
+    def __init__(self, context: Context, *, queue_limit: int, monitor: Monitor | None = None) -> None:
+        """`monitor` is told what each step computes."""
+        self._context, self._queue_limit, self._monitor = context, queue_limit, monitor
         self._batch = Batch(context.n_ubatch)
         self._jobs: deque[EmbeddingJob] = deque()
         """The one whose turn it is comes first."""
@@ -145,12 +147,16 @@ class Embedder:
     def _step(self, job: EmbeddingJob) -> None:
         """One decode of a job's next texts; then it is another's turn."""
         failure: RuntimeFailure | None = None
+        attribution = None if self._monitor is None else self._monitor.attribution
+        step = None if attribution is None else attribution.begin([(None, 1)])
         try:
             job.done += self._embed(_that_fit(job.left, self._context))
         except DecodeAborted:
             self._aborted_steps += 1
         except RuntimeFailure as error:
             failure = error
+        if attribution is not None and step is not None:
+            attribution.end(step)
         vectors = None if job.left else np.stack(job.done)
         with self._changed:
             self._steps += 1

@@ -12,8 +12,10 @@ from assistant.engine.embedder import Embedder
 from assistant.engine.kept import KeptPrompts
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.rows import measure_rows
-from assistant.engine.scheduler import EngineStats, Scheduler
+from assistant.engine.scheduler import Scheduler
 from assistant.engine.states import StateCache, common_prefix
+from assistant.engine.stats import EngineStats
+from device.monitor import Monitor
 from models.disk import hash_file
 from models.errors import ModelFileError, StorageError
 from models.gguf_header import read_header
@@ -95,7 +97,14 @@ class LoadedModel(_Loaded):
     """A text model. Submit and cancel through `scheduler`."""
 
     def __init__(
-        self, model: Model, template: ChatTemplate, context: Context, settings: EngineSettings, key: str | None
+        self,
+        model: Model,
+        template: ChatTemplate,
+        context: Context,
+        settings: EngineSettings,
+        *,
+        key: str | None,
+        monitor: Monitor | None,
     ) -> None:
         self.template, self.context = template, context
         self.schemas = SchemaCompiler(model)
@@ -113,12 +122,13 @@ class LoadedModel(_Loaded):
             queue_limit=settings.queue_limit,
             kept=kept,
             most_threads=settings.threads or default_threads(),
+            monitor=monitor,
         )
         super().__init__(model, self.scheduler)
 
     @classmethod
-    def open(cls, path: Path, settings: EngineSettings) -> "LoadedModel":
-        """Load a GGUF file.
+    def open(cls, path: Path, settings: EngineSettings, monitor: Monitor | None = None) -> "LoadedModel":
+        """Load a GGUF file; `monitor` is told what each step computes.
 
         Nothing stays open where it raises ModelFileError, MemoryBudgetError, TemplateError or RuntimeFailure.
         """
@@ -142,7 +152,7 @@ class LoadedModel(_Loaded):
                 context = _context(model, n_ctx, settings, neighbours)
             digest = None if hashing is None else hashing.result()
             key = None if digest is None else _state_key(digest, context, precise=settings.precise)
-            loaded = cls(model, template, context, settings, key)
+            loaded = cls(model, template, context, settings, key=key, monitor=monitor)
         except BaseException:
             model.close()
             raise
@@ -153,14 +163,14 @@ class LoadedModel(_Loaded):
 class LoadedEmbedder(_Loaded):
     """An embedding model. Submit and cancel through `embedder`."""
 
-    def __init__(self, model: Model, context: Context, settings: EngineSettings) -> None:
+    def __init__(self, model: Model, context: Context, settings: EngineSettings, monitor: Monitor | None) -> None:
         self.context = context
-        self.embedder = Embedder(context, queue_limit=settings.queue_limit)
+        self.embedder = Embedder(context, queue_limit=settings.queue_limit, monitor=monitor)
         super().__init__(model, self.embedder)
 
     @classmethod
-    def open(cls, path: Path, settings: EngineSettings) -> "LoadedEmbedder":
-        """Load a GGUF file that names a pooling.
+    def open(cls, path: Path, settings: EngineSettings, monitor: Monitor | None = None) -> "LoadedEmbedder":
+        """Load a GGUF file that names a pooling; `monitor` is told what each step computes.
 
         Nothing stays open where it raises ModelFileError, MemoryBudgetError or RuntimeFailure.
         """
@@ -182,7 +192,7 @@ class LoadedEmbedder(_Loaded):
                 embeddings=True,
                 pooling=header.pooling,
             )
-            loaded = cls(model, context, settings)
+            loaded = cls(model, context, settings, monitor)
         except BaseException:
             model.close()
             raise
@@ -195,12 +205,13 @@ class LoadedEmbedder(_Loaded):
         return self.model.n_embd_out
 
 
-def open_model(path: Path, settings: EngineSettings) -> LoadedModel | LoadedEmbedder:
+def open_model(path: Path, settings: EngineSettings, monitor: Monitor | None = None) -> LoadedModel | LoadedEmbedder:
     """Load a GGUF file as what it is. Raises what the two kinds raise, and ModelFileError for a reranker."""
     pooling = read_header(path).pooling
     if pooling == "rank":
         raise ModelFileError(f"{path} is a reranker, which is not served; use a text model or an embedding model")
-    return LoadedModel.open(path, settings) if pooling == "none" else LoadedEmbedder.open(path, settings)
+    kind = LoadedModel if pooling == "none" else LoadedEmbedder
+    return kind.open(path, settings, monitor)
 
 
 def _context(model: Model, n_ctx: int, settings: EngineSettings, neighbours: NeighbourMeter) -> Context:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from device.attribution import Account
 from models.runtime.sampler import SamplingOptions
 from models.runtime.schema import SchemaMatcher
 
@@ -90,6 +91,8 @@ class Finished:
     """From the first token to the last."""
     drafted_tokens: int
     accepted_tokens: int
+    account: Account | None = None
+    """What it cost, once that is settled; None where no meter was read when it began, or it never did."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from assistant.engine.request import Finished, FinishReason, Piece, Reading, Tic
 from assistant.engine.slots import Slot
 from assistant.engine.states import common_prefix
 from assistant.engine.text_output import TextOutput
+from device.attribution import Account
 from models.runtime.context import Context
 from models.runtime.sampler import Sampler
 
@@ -29,6 +30,8 @@ class Running:
     output: TextOutput
     sampler: Sampler
     lookup: PromptLookup | None
+    account: Account | None = None
+    """What it costs is booked there, where a meter is read."""
     started_at: float = field(default_factory=time.monotonic)
     read_at: float = field(default_factory=time.monotonic)
     """When the last piece of its prompt was read."""
@@ -44,7 +47,7 @@ class Running:
     last_at: float = 0.0
 
     @classmethod
-    def start(cls, ticket: Ticket, slot: Slot) -> "Running":
+    def start(cls, ticket: Ticket, slot: Slot, account: Account | None = None) -> "Running":
         """The request on a sequence that holds the first part of its prompt."""
         request = ticket.request
         return cls(
@@ -55,6 +58,7 @@ class Running:
             output=TextOutput(request.stop),
             sampler=Sampler(request.options),
             lookup=PromptLookup(request.prompt) if request.drafting else None,
+            account=account,
         )
 
     @property
@@ -153,6 +157,7 @@ class Running:
             decode_s=None if self.first_at is None else self.last_at - self.first_at,
             drafted_tokens=self.drafted,
             accepted_tokens=self.accepted,
+            account=self.account,
         )
 
 

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from assistant.engine.kept import KeptPrompts
 from assistant.engine.outbox import Outbox
@@ -21,7 +20,9 @@ from assistant.engine.rows import SMALL_ROWS, RowCosts
 from assistant.engine.running import Running
 from assistant.engine.slots import Slots
 from assistant.engine.states import StateCache, common_prefix
+from assistant.engine.stats import EngineStats
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
+from device.monitor import Monitor
 from models.errors import RuntimeFailure
 from models.runtime.batch import Batch
 from models.runtime.context import Context
@@ -38,17 +39,6 @@ SHARED_TOKENS = 64
 _LEARNING_SLOWER, _LEARNING_FASTER, _MOST_RATIO = 0.3, 0.1, 10.0
 
 
-@dataclass(frozen=True)
-class EngineStats:
-    """A look at the scheduler."""
-
-    running: int
-    waiting: int
-    threads: int
-    steps: int
-    aborted_steps: int
-
-
 class Scheduler:
     """Requests in, events out, over one context whose last sequence is kept for padding."""
 
@@ -61,8 +51,11 @@ class Scheduler:
         queue_limit: int,
         kept: KeptPrompts | None = None,
         most_threads: int | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
+        """`monitor` is told what each step computes, to measure what it costs."""
         self._context, self._costs, self._queue_limit, self._kept = context, costs, queue_limit, kept
+        self._monitor = monitor
         self._slots = Slots(context, states)
         self._outbox = Outbox()
         self._batch = Batch(context.n_batch)
@@ -246,7 +239,8 @@ class Scheduler:
             if not isinstance(error, RuntimeFailure):
                 raise
             return
-        running = Running.start(ticket, slot)
+        attribution = None if self._monitor is None else self._monitor.attribution
+        running = Running.start(ticket, slot, None if attribution is None else attribution.open_account())
         self._running.append(running)
         self._outbox.put(ticket, running.progress())
 
@@ -268,7 +262,14 @@ class Scheduler:
             (running, [*running.waiting, *running.proposed[:drafted]])
             for running, drafted in zip(writers, plan.drafts, strict=True)
         ]
-        self._compute([*parts, *shared_out(readers, plan.prompt)], plan.padding)
+        parts += shared_out(readers, plan.prompt)
+        attribution = None if self._monitor is None else self._monitor.attribution
+        if attribution is None:
+            self._compute(parts, plan.padding)
+            return
+        step = attribution.begin([(running.account, len(tokens)) for running, tokens in parts])
+        self._compute(parts, plan.padding)
+        attribution.end(step)
 
     def _compute(self, parts: Sequence[Part], padding: int) -> None:
         """Decode; where that fails, each part by itself, so that only those fail that must."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from device.attribution import Spent
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -20,6 +22,7 @@ class Usage:
     first_token_s: float | None = None
     decode_s: float | None = None
     finish_reason: str | None = None
+    spent: Spent | None = None
 
     @property
     def prompt_tokens_per_s(self) -> float | None:
@@ -33,8 +36,7 @@ class Usage:
         return (self.completion_tokens - 1) / self.decode_s if self.decode_s and self.completion_tokens > 1 else None
 
     def as_json(self) -> dict[str, object]:
-        """OpenAI's counts, and ours under `bedside`. No power sensor is read yet, hence null, never 0."""
-        unmeasured = dict.fromkeys(("joules", "watts", "tokens_per_joule", "sensor", "scope", "kind"))
+        """OpenAI's counts, and ours under `bedside`; null, never 0, where nothing was measured."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -50,8 +52,22 @@ class Usage:
                 "drafted_tokens": self.drafted_tokens,
                 "accepted_tokens": self.accepted_tokens,
                 "finish_reason": self.finish_reason,
-                **unmeasured,
+                **self._energy(),
             },
+        }
+
+    def _energy(self) -> dict[str, object]:
+        """Gross joules of prompt and answer, and what they were measured with."""
+        if self.spent is None:
+            return dict.fromkeys(("joules", "watts", "tokens_per_joule", "sensor", "scope", "kind"))
+        joules, meter = self.spent.joules, self.spent.meter
+        return {
+            "joules": _rounded(joules),
+            "watts": _rounded(self.spent.watts),
+            "tokens_per_joule": _rounded(self.completion_tokens / joules),
+            "sensor": meter.source,
+            "scope": meter.scope,
+            "kind": meter.kind,
         }
 
 

@@ -13,28 +13,38 @@ from fastapi.openapi.utils import get_openapi
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.server.chat import chat_router
 from assistant.server.completions import completions_router
+from assistant.server.device import device_router
 from assistant.server.door import Door, DoorRules
 from assistant.server.embeddings import embeddings_router
 from assistant.server.errors import REFUSALS, add_handlers
 from assistant.server.knowledge import knowledge_router
 from assistant.server.metrics import Metrics
+from assistant.server.power import LivePower
 from assistant.server.service import Service
 from assistant.server.status import status_router
 from assistant.server.tokens import tokens_router
+from device.monitor import Monitor
 
 
 def create_app(
-    name: str, notice: str | None, load: Callable[[], LoadedModel | LoadedEmbedder], rules: DoorRules
+    name: str,
+    notice: str | None,
+    load: Callable[[], LoadedModel | LoadedEmbedder],
+    rules: DoorRules,
+    monitor: Monitor,
 ) -> FastAPI:
     """An application that loads its model in the background, so that `/health` answers at once.
 
-    A failing load ends the server: `app.state.failure` holds what was raised.
+    A failing load ends the server: `app.state.failure` holds what was raised. `monitor`, which `load` hands to the engine,
+    is started and stopped with it.
     """
-    service = Service(name, Metrics(), notice=notice, started_at=time.time())
+    service = Service(name, Metrics(), LivePower(monitor), notice=notice, started_at=time.time())
     service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.stats())
+    service.metrics.watch_power(monitor)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        monitor.start()
         loading = asyncio.create_task(_load(app, service, load))
         try:
             yield
@@ -44,6 +54,7 @@ def create_app(
                 await loading
             if service.loaded is not None:
                 await asyncio.to_thread(service.loaded.close)
+            await asyncio.to_thread(monitor.stop)
 
     # The pages of documentation would fetch their scripts from elsewhere.
     app = FastAPI(title="Bedside", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
@@ -56,6 +67,7 @@ def create_app(
         tokens_router,
         knowledge_router,
         status_router,
+        device_router,
     ):
         app.include_router(router(service))
     app.add_middleware(Door, rules=rules, activity=service.activity)

@@ -135,7 +135,7 @@ class _Reply:
             **self._head,
             "object": "chat.completion",
             "choices": choices,
-            "usage": self._usage([answer.end for answer in answers]),
+            "usage": await self._usage([answer.end for answer in answers]),
             "bedside": self._merged(),
         }
 
@@ -160,7 +160,8 @@ class _Reply:
             for each in self._of_event(place, event):
                 yield each
         if self._wants("include_usage"):
-            yield frame({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": self._usage(ended)})
+            used = await self._usage(ended)
+            yield frame({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": used})
 
     def _of_host(self) -> list[bytes]:
         """The whole answer where no passage was found: a model asked about none would make them up."""
@@ -202,8 +203,8 @@ class _Reply:
     def _wants(self, option: str) -> bool:
         return bool(getattr(self._body.stream_options, option, False))
 
-    def _usage(self, ended: list[Finished]) -> dict[str, object]:
-        return usage(ended, self._service.text_model().load_s) if ended else Usage().as_json()
+    async def _usage(self, ended: list[Finished]) -> dict[str, object]:
+        return await usage(self._service, ended) if ended else Usage().as_json()
 
     def _chunk(
         self,

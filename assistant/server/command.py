@@ -36,6 +36,16 @@ _Warm = Annotated[
     ),
 ]
 
+_Meter = Annotated[
+    Path | None,
+    typer.Option(
+        "--meter",
+        metavar="PATH",
+        help="Your own meter at the supply, by its folder in /sys/class/hwmon.",
+        show_default=False,
+    ),
+]
+
 
 def serve(  # noqa: PLR0917  (Typer makes an option of each)
     model: Annotated[
@@ -57,11 +67,12 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     precise: Annotated[
         bool, typer.Option("--precise", help="Attention in float32: exact log probabilities, slower, a larger cache.")
     ] = False,
+    meter: _Meter = None,
 ) -> None:
     """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
     messages = tuple(_read_message(path) for path in warm or ())
     sizes = _Sizes(parallel, context, cache_mib * 2**20, messages, precise)
-    _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), sizes)
+    _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), sizes, meter)
 
 
 @dataclass(frozen=True)
@@ -86,13 +97,14 @@ class _Sizes:
     precise: bool
 
 
-def _serve(model: str, doors: _Doors, sizes: _Sizes) -> None:
+def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None) -> None:
     from assistant.ask.model_choice import choose_model
     from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, open_model
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
     from assistant.server.listening import remove_socket, run_server, tcp_socket, unix_socket
+    from device.monitor import Monitor
     from models.grounding import SYSTEM, SYSTEM_PLAIN
 
     key = None if doors.key_file is None else _read_key(doors.key_file)
@@ -102,7 +114,8 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes) -> None:
     kept = (*sizes.kept_prompts, SYSTEM, SYSTEM_PLAIN)
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
     rules = DoorRules(key, (*LOCAL_HOSTS, doors.host))
-    app = create_app(chosen.name, chosen.notice, lambda: open_model(chosen.path, settings), rules)
+    monitor = Monitor(meter=meter)
+    app = create_app(chosen.name, chosen.notice, lambda: open_model(chosen.path, settings, monitor), rules, monitor)
     path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)

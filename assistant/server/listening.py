@@ -94,7 +94,7 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: floa
         timeout_graceful_shutdown=_DRAIN_S,
     )
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of pieces for a client who has left
-    server = _Server(config)
+    server = _Server(config, app.state.service)
     app.state.on_failure = server.stop
     asyncio.run(_serve(server, sockets, app.state.service, idle_exit_s))
     if app.state.failure is not None:
@@ -152,6 +152,15 @@ class _Server(uvicorn.Server):
     """uvicorn raises a signal that it has met once more at its end, which would leave the socket behind."""
 
     interrupted = False
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams without an end of their own end first: the others are waited for."""
+        self._service.power.end_events()
+        await super().shutdown(sockets)
 
     def stop(self) -> None:
         """Drain and end."""

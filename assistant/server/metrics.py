@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from assistant.engine.request import Finished, Piece
-from assistant.engine.scheduler import EngineStats
+from assistant.engine.stats import EngineStats
+from device.monitor import Monitor
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
@@ -38,6 +40,10 @@ class Metrics:
     def watch_engine(self, stats: Callable[[], EngineStats | None]) -> None:
         """Show the scheduler's state and the process's memory at each scrape."""
         self.registry.register(_Gauges(stats))
+
+    def watch_power(self, monitor: Monitor) -> None:
+        """Show what the meter says at each scrape."""
+        self.registry.register(_Power(monitor))
 
     def piece(self, event: Piece, gap_s: float) -> None:
         """Tokens that came `gap_s` after those before them."""
@@ -91,6 +97,32 @@ class _Gauges(Collector):
         yield GaugeMetricFamily(
             "bedside_memory_bytes", "Resident memory of the process", value=psutil.Process().memory_info().rss
         )
+
+
+class _Power(Collector):
+    """Tokens per joule are `bedside_completion_tokens_total / bedside_energy_joules_total`, over one time and one meter."""
+
+    _LABELS = ("source", "scope", "kind")
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    def collect(self) -> Iterator[Metric]:
+        """Read when scraped; a series that is not measured is absent, not 0."""
+        found, sample = self._monitor.sampling(), self._monitor.latest
+        drawn = CounterMetricFamily("bedside_energy_joules", "Drawn while decodes ran, gross", labels=self._LABELS)
+        unknown = CounterMetricFamily(
+            "bedside_energy_unmeasured_seconds", "Time of decodes whose energy is not known", labels=self._LABELS
+        )
+        for labels, totals in found.energy.items():
+            drawn.add_metric(labels, totals.joules)
+            unknown.add_metric(labels, totals.unmeasured_s)
+        power = GaugeMetricFamily("bedside_power_watts", "Power now", labels=self._LABELS)
+        if sample is not None and sample.power_w is not None:
+            power.add_metric((sample.meter.source, sample.meter.scope, sample.meter.kind), sample.power_w)
+        yield from (drawn, unknown, power)
+        yield CounterMetricFamily("bedside_power_sampling_errors", "Looks that gave nothing", value=found.failures)
+        yield CounterMetricFamily("bedside_power_sampling_cpu_seconds", "What sampling took", value=found.cpu_s)
 
 
 def _histogram(name: str, text: str, registry: CollectorRegistry) -> Histogram:

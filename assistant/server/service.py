@@ -13,6 +13,7 @@ from assistant.errors import EngineClosedError
 from assistant.server.errors import ApiError
 from assistant.server.grounding import Libraries
 from assistant.server.metrics import Metrics
+from assistant.server.power import LivePower
 from assistant.server.wire import Sampled
 from models.runtime.model import Model
 from models.runtime.sampler import SamplingOptions
@@ -39,6 +40,7 @@ class Service:
 
     name: str
     metrics: Metrics
+    power: LivePower
     activity: Activity = field(default_factory=Activity)
     libraries: Libraries = field(default_factory=Libraries)
     notice: str | None = None
@@ -139,20 +141,21 @@ def finish_reason(finished: Finished) -> str:
     return "stop" if finished.reason in ("stop", "repetition") else "length"
 
 
-def usage(ended: Sequence[Finished], load_s: float) -> dict[str, object]:
-    """The usage block of all choices: the prompt counts once for choices of one prompt."""
+async def usage(service: Service, ended: Sequence[Finished]) -> dict[str, object]:
+    """The usage block of all choices: the prompt counts once for choices of one prompt. Comes once it is known what they cost."""
     first = ended[0]
     whole = Usage(
         prompt_tokens=first.prompt_tokens,
         completion_tokens=sum(each.completion_tokens for each in ended),
         cached_tokens=first.cached_tokens,
-        load_s=load_s,
+        load_s=service.text_model().load_s,
         first_token_s=first.first_token_s,
         decode_s=first.decode_s if len(ended) == 1 else None,
         queued_s=first.queued_s,
         finish_reason=first.reason,
         drafted_tokens=sum(each.drafted_tokens for each in ended),
         accepted_tokens=sum(each.accepted_tokens for each in ended),
+        spent=await service.power.spent(ended),
     )
     return whole.as_json()
 

@@ -5,6 +5,9 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from assistant.ask.answer import Evidence
+from device.board import Board
+from device.detect import Unavailable
+from device.reading import Filter, Kind, Scope
 
 
 class _Shape(BaseModel):
@@ -126,8 +129,8 @@ class UsageExtras(_Shape):
     watts: float | None
     tokens_per_joule: float | None
     sensor: str | None
-    scope: str | None
-    kind: str | None
+    scope: Scope | None
+    kind: Kind | None
 
 
 class UsageBlock(_Shape):
@@ -282,8 +285,39 @@ class Embeddings(Listed[Embedding]):
     usage: EmbeddingUsage
 
 
+class MeterFacts(_Shape):
+    """A meter and one look at it."""
+
+    source: str
+    rail: str
+    power_w: float | None
+    energy_j: float | None
+    scope: Scope
+    kind: Kind
+    correction: str | None
+    shunt_ohm: float | None
+    filter: Filter | None
+
+
+class DeviceFacts(_Shape):
+    """`/v1/device`; null, never 0, where nothing was read."""
+
+    board: Board
+    selected: str | None
+    sources: list[MeterFacts]
+    unavailable: list[Unavailable]
+
+
 def answer_or_stream(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """What the document says of a route that answers whole, or with `stream` in server-sent events."""
-    data = {"type": "string", "description": "A chunk as JSON; in the end [DONE]."}
-    event = {"type": "object", "required": ["data"], "properties": {"data": data}}
-    return {200: {"model": model, "content": {"text/event-stream": {"schema": event}}}}
+    return {200: {"model": model, "content": _event_stream("A chunk as JSON; in the end [DONE].")}}
+
+
+def events_of(data: str) -> dict[int | str, dict[str, Any]]:
+    """What the document says of a route that answers in server-sent events only; `data` is what each holds."""
+    return {200: {"description": "Server-sent events", "content": _event_stream(data)}}
+
+
+def _event_stream(data: str) -> dict[str, Any]:
+    held = {"type": "string", "description": data}
+    return {"text/event-stream": {"schema": {"type": "object", "required": ["data"], "properties": {"data": held}}}}

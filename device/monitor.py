@@ -1,0 +1,223 @@
+"""This machine's meter as long as a program runs: sampled in a thread of its own, and looked for again where there is none."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from device.attribution import Attribution, Totals
+from device.detect import Detection, Survey, Unavailable, open_source, survey
+from device.energy import gap_limit_s
+from device.errors import ReadingError
+from device.reading import Kind, Meter, Reading, Scope, Source
+from device.sampler import Sampler
+from device.system import System
+
+LOOK_AGAIN_S = 60.0
+_LEAVE_S = 2.0  # a look that takes longer when told to stop is left behind
+_LOG = logging.getLogger(__name__)
+Labels = tuple[str, Scope, Kind]
+"""Source, scope and kind: figures that differ in one of them are never added."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the meter said; None for what it does not have."""
+
+    meter: Meter
+    time_s: float
+    """On the monotonic clock."""
+    unix_s: float
+    power_w: float | None
+    """Of a meter that only counts joules the mean since the sample before."""
+    energy_j: float | None
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How it went so far, over all meters that there were."""
+
+    energy: dict[Labels, Totals]
+    failures: int
+    cpu_s: float
+
+
+Listener = Callable[[Sample | None], None]
+"""Called in the monitor's thread: with each sample, and with None once no meter is to be had, or the one there was has gone."""
+
+
+class Monitor:
+    """Samples the meter that `open_source` finds. What is asked of it may be asked from any thread."""
+
+    def __init__(
+        self,
+        system: System | None = None,
+        meter: Path | None = None,
+        asked_for: Collection[str] = (),
+        *,
+        period_s: float | None = None,
+        look_again_s: float = LOOK_AGAIN_S,
+    ) -> None:
+        """`period_s` in place of the meter's own."""
+        self.system = system or System()
+        self._meter, self._asked_for = meter, asked_for
+        self._period_s, self._look_again_s = period_s, look_again_s
+        self.attribution: Attribution | None = None
+        """Of the meter that is sampled now."""
+        self.unavailable: tuple[Unavailable, ...] | None = None
+        """Why no better meter is here, or none at all; None before that is known."""
+        self._latest: Sample | None = None
+        self._sampler: Sampler | None = None
+        self._past = Sampling({}, 0, 0.0)
+        self._listeners: set[Listener] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="power-monitor", daemon=True)
+
+    def __enter__(self) -> "Monitor":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to look for a meter; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let go of the meter; safe where it never started. A look that does not return is left behind."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_LEAVE_S)
+
+    @property
+    def latest(self) -> Sample | None:
+        """The newest sample; None where there is no meter, or it has been silent for so long that nothing may be said."""
+        sample = self._latest
+        is_fresh = sample is not None and time.monotonic() - sample.time_s <= gap_limit_s(sample.meter)
+        return sample if is_fresh else None
+
+    @property
+    def has_no_meter(self) -> bool:
+        """Whether it was looked for one, in vain."""
+        return self.attribution is None and self.unavailable is not None
+
+    def sampling(self) -> Sampling:
+        """Joules of all steps by meter, looks that failed, and what sampling itself took."""
+        with self._lock:
+            return self._with_current()
+
+    def survey(self) -> Survey:
+        """`detect.survey`, without opening the meter in use a second time."""
+        attribution = self.attribution
+        in_use = None if attribution is None else _InUse(attribution.meter, lambda: self.latest)
+        return survey(self.system, self._meter, self._asked_for, in_use)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` from now on; returns what ends it."""
+        with self._lock:
+            self._listeners.add(listener)
+        return lambda: self._leave(listener)
+
+    def _leave(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners.discard(listener)
+
+    def _tell(self, sample: Sample | None) -> None:
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(sample)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            found = self._look_for_one()
+            is_news = self.unavailable is None
+            self.unavailable = found.unavailable
+            if found.selected is not None:
+                with closing(found.selected):
+                    self._follow(found.selected)
+            elif is_news:
+                self._tell(None)
+            self._stopping.wait(self._look_again_s)
+
+    def _look_for_one(self) -> Detection:
+        try:
+            return open_source(self.system, self._meter, self._asked_for)
+        except Exception as error:  # a thread that dies unseen would leave nothing measured without a reason
+            reason = f"looking for a meter failed ({type(error).__name__}: {error})"
+            return Detection(None, (Unavailable("detection", reason, "report it"),))
+
+    def _follow(self, source: Source) -> None:
+        """Sample until told to stop, or until the meter goes away."""
+        sampler = Sampler(source, period_s=self._period_s, capacity=1, wait=self._stopping.wait, listen=self._hear)
+        attribution = Attribution(sampler.trace().meter)
+        with self._lock:
+            self._sampler, self.attribution = sampler, attribution
+        sampler.run()
+        ended = sampler.trace().ended
+        with self._lock:
+            attribution.close()
+            self._past = self._with_current()
+            self._sampler = self.attribution = self._latest = None
+        if ended is not None:
+            name = attribution.meter.source
+            remedy = f"it is looked for again every {self._look_again_s:g} s"
+            self.unavailable = (Unavailable(name, ended, remedy), *(self.unavailable or ()))
+            _LOG.warning("the power meter %s has gone: %s; %s", name, ended, remedy)
+            self._tell(None)
+
+    def _hear(self, time_s: float, reading: Reading) -> None:
+        attribution = self.attribution
+        assert attribution is not None
+        attribution.add_sample(time_s, reading)
+        sample = Sample(
+            attribution.meter,
+            time_s,
+            time.time() - (time.monotonic() - time_s),
+            reading.power_w if reading.power_w is not None else _rate(self._latest, time_s, reading),
+            reading.energy_j,
+        )
+        self._latest = sample
+        self._tell(sample)
+
+    def _with_current(self) -> Sampling:
+        """The past and the meter that is sampled now; with the lock held."""
+        past, sampler, attribution = self._past, self._sampler, self.attribution
+        if sampler is None or attribution is None:
+            return past
+        meter, trace = attribution.meter, sampler.trace()
+        labels: Labels = (meter.source, meter.scope, meter.kind)
+        before, now = past.energy.get(labels, Totals(0.0, 0.0)), attribution.totals()
+        both = Totals(before.joules + now.joules, before.unmeasured_s + now.unmeasured_s)
+        failures = past.failures + len(trace.failures) + trace.failures_fallen_out
+        return Sampling({**past.energy, labels: both}, failures, past.cpu_s + trace.cost.cpu_s)
+
+
+class _InUse:
+    """The meter that a monitor samples, as a source for a single look."""
+
+    def __init__(self, meter: Meter, latest: Callable[[], Sample | None]) -> None:
+        self.meter = meter
+        self._latest = latest
+
+    def read(self) -> Reading:
+        sample = self._latest()
+        if sample is None:
+            raise ReadingError(f"{self.meter.source} has been silent for {gap_limit_s(self.meter):g} s")
+        return Reading(sample.power_w, sample.energy_j)
+
+    def close(self) -> None:
+        """It stays open."""
+
+
+def _rate(before: Sample | None, time_s: float, reading: Reading) -> float | None:
+    """Watts since the sample before, from a counter that has not gone back."""
+    if before is None or before.energy_j is None or reading.energy_j is None or time_s <= before.time_s:
+        return None
+    power_w = (reading.energy_j - before.energy_j) / (time_s - before.time_s)
+    return power_w if power_w >= 0 else None
