@@ -93,3 +93,13 @@ def calibrate(
         work.calibrate_from_table(meter, reference, readings)
     else:
         work.calibrate_by_asking(meter, reference)
+
+
+@app.command("watch")
+def watch_power(sysroot: Sysroot = None, meter: MeterPath = None, jtop: Jtop = False) -> None:
+    """Show power, temperatures and clocks as they change, until q or Ctrl-C; in a pipe a line each second."""
+    from device.monitor import Monitor
+    from device.system import System
+    from device.watch import watch
+
+    watch(Monitor(System(sysroot), meter, {"jtop"} if jtop else ()))

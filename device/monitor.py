@@ -216,8 +216,8 @@ class _InUse:
 
 
 def _rate(before: Sample | None, time_s: float, reading: Reading) -> float | None:
-    """Watts since the sample before, from a counter that has not gone back."""
+    """Watts since the sample before, from a counter that has moved on: one that stands still says nothing."""
     if before is None or before.energy_j is None or reading.energy_j is None or time_s <= before.time_s:
         return None
     power_w = (reading.energy_j - before.energy_j) / (time_s - before.time_s)
-    return power_w if power_w >= 0 else None
+    return power_w if power_w > 0 else None

@@ -50,7 +50,7 @@ def test_json_usage_is_measured(uti: dict[str, Any]) -> None:
     assert usage["prompt_tokens"] > 100
     assert usage["bedside"]["time_to_first_token_s"] > 0
     assert usage["bedside"]["decode_tokens_per_s"] > 0
-    assert usage["bedside"]["joules"] is None
+    assert usage["bedside"]["joules"] is None or usage["bedside"]["joules"] > 0
 
 
 def test_text_output_ends_with_sources_evidence_and_speed(bedside: Bedside, tiny_model: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import struct
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
 from assistant.knowledge.index import Index
 from assistant.plaintext import Trimmer, plain, plain_line
+from device.attribution import Spent
+from device.reading import Kind, Meter
 from models.grounding import SYSTEM_PLAIN
 from models.runtime.chat import ChatTemplate
 from models.runtime.model import Model
@@ -87,6 +90,15 @@ def test_warnings_name_sentence_source_and_reason(answer: Answer) -> None:
 
 def test_the_last_line_gives_speed_model_and_notice(answer: Answer) -> None:
     assert summary(answer) == "10.0 tok/s · first token 0.50 s · model reference · not for use"
+
+
+@pytest.mark.parametrize(("kind", "told"), [("measured", "supply"), ("estimated", "supply, estimated")])
+def test_the_last_line_gives_energy_where_it_was_measured(answer: Answer, kind: Kind, told: str) -> None:
+    spent = Spent(Meter("hwmon", "power1_input", "supply", kind), joules=14.0, watts=5.6)
+    usage = Usage(100, 21, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length", spent=spent).as_json()
+    assert summary(replace(answer, usage=usage)) == (
+        f"10.0 tok/s · first token 0.50 s · 14.0 J at 5.6 W ({told}) · 1.50 tok/J · model reference · not for use"
+    )
 
 
 def test_a_pipe_gets_plain_unwrapped_text(answer: Answer) -> None:
