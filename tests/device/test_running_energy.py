@@ -80,7 +80,7 @@ def test_a_sample_that_says_nothing_is_passed_over() -> None:
 
 
 def test_memory_is_bounded_and_what_fell_out_is_unknown() -> None:
-    times = np.arange(5 * _REMEMBERED) * 0.1
+    times = np.arange(5.0 * _REMEMBERED) / 10
     energy = running(times, np.full(len(times), 7.0))
     last_s = float(times[-1])
     assert energy.between_j(last_s - 100.0, last_s) == pytest.approx(700.0)
