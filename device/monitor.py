@@ -17,7 +17,7 @@ from device.sampler import Sampler
 from device.system import System
 
 LOOK_AGAIN_S = 60.0
-_LEAVE_S = 2.0  # a look that takes longer when told to stop is left behind
+_LEAVE_S = 5.0  # a look that takes longer when told to stop is left behind
 _LOG = logging.getLogger(__name__)
 Labels = tuple[str, Scope, Kind]
 """Source, scope and kind: figures that differ in one of them are never added."""

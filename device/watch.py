@@ -227,6 +227,6 @@ def _hottest(board: Board) -> list[str]:
 
 def _item(name: str, text: str, width: int) -> list[Text]:
     """A name at the left, the text beside it, wrapped."""
-    lines = textwrap.wrap(text, width - _LABEL - 1) or [""]
+    lines = textwrap.wrap(text, width - _LABEL - 1, break_on_hyphens=False) or [""]
     heads = [f"{name:<{_LABEL}} ", *[" " * (_LABEL + 1)] * (len(lines) - 1)]
     return [Text(head + line) for head, line in zip(heads, lines, strict=True)]

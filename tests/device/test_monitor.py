@@ -126,8 +126,8 @@ def test_a_counter_gives_watts_once_it_has_moved(tmp_path: Path) -> None:
     assert first is not None
     assert second is not None
     assert third is not None
-    assert (first.power_w, first.energy_j, second.power_w, second.energy_j) == (None, 0.0, None, 0.0)
-    assert third.energy_j == 2.0
+    assert (first.power_w, first.energy_j, second.power_w, second.energy_j) == (None, 1.0, None, 1.0)
+    assert third.energy_j == 3.0
     assert (third.power_w or 0) > 0
 
 

@@ -49,7 +49,7 @@ def test_power_temperatures_and_clocks_fit_the_width(tmp_path: Path, width: int)
     assert "low-pass" in text
     assert "module, measured, VDD_IN by ina3221-sysfs" in text
     assert "   10 W │" in text
-    assert "▅" in text  # 6 of 10 W on eight rows: four and 6.4 eighths
+    assert "▆" in text  # 6 of 10 W on eight rows: four rows and 6.4 eighths
     assert "cpu-thermal 48" in text
     assert "policy0 1510 of 1728" in text
     assert "Throttled the board does not say" in text

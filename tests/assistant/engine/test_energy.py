@@ -8,6 +8,7 @@ import pytest
 
 from assistant.engine.embedder import Embedder
 from assistant.engine.loaded import EngineSettings, LoadedEmbedder
+from assistant.engine.request import Piece
 from assistant.engine.scheduler import Scheduler
 from assistant.engine.states import StateCache
 from device.attribution import Attribution, spent
@@ -94,7 +95,7 @@ def test_who_began_before_the_meter_came_has_no_figure_and_who_comes_later_has(c
     metered = Metered(context, QUICK)
     metered.monitor.attribution = None
     first = Asked(metered.scheduler, sampled(prompt_of(model, TEXT), 200))
-    first.until(lambda event: True)
+    first.until(lambda event: isinstance(event, Piece))
     metered.attribution.add_sample(time.monotonic(), Reading(6.0))
     metered.monitor.attribution = metered.attribution
     second = Asked(metered.scheduler, sampled(prompt_of(model, "Croup"), 5))
