@@ -25,6 +25,16 @@ from assistant.server.status import status_router
 from assistant.server.tokens import tokens_router
 from device.monitor import Monitor
 
+_ROUTERS = (
+    chat_router,
+    completions_router,
+    embeddings_router,
+    tokens_router,
+    knowledge_router,
+    status_router,
+    device_router,
+)
+
 
 def create_app(
     name: str,
@@ -41,40 +51,42 @@ def create_app(
     service = Service(name, Metrics(), LivePower(monitor), notice=notice, started_at=time.time())
     service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.stats())
     service.metrics.watch_power(monitor)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        monitor.start()
-        loading = asyncio.create_task(_load(app, service, load))
-        try:
-            yield
-        finally:
-            service.draining = True
-            with suppress(asyncio.CancelledError):
-                await loading
-            if service.loaded is not None:
-                await asyncio.to_thread(service.loaded.close)
-            await asyncio.to_thread(monitor.stop)
-
     # The pages of documentation would fetch their scripts from elsewhere.
-    app = FastAPI(title="Bedside", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, responses=REFUSALS)
+    app = FastAPI(
+        title="Bedside",
+        version="1",
+        lifespan=partial(_lifespan, service, load),
+        docs_url=None,
+        redoc_url=None,
+        responses=REFUSALS,
+    )
     app.openapi = partial(_document, app)  # type: ignore[method-assign]  # as FastAPI has it done
     add_handlers(app)
-    for router in (
-        chat_router,
-        completions_router,
-        embeddings_router,
-        tokens_router,
-        knowledge_router,
-        status_router,
-        device_router,
-    ):
+    for router in _ROUTERS:
         app.include_router(router(service))
     app.add_middleware(Door, rules=rules, activity=service.activity)
     app.state.service = service
     app.state.failure = None
     app.state.on_failure = lambda: None
     return app
+
+
+@asynccontextmanager
+async def _lifespan(
+    service: Service, load: Callable[[], LoadedModel | LoadedEmbedder], app: FastAPI
+) -> AsyncIterator[None]:
+    """From the first request that could come to the end: the meter and the model."""
+    service.power.monitor.start()
+    loading = asyncio.create_task(_load(app, service, load))
+    try:
+        yield
+    finally:
+        service.draining = True
+        with suppress(asyncio.CancelledError):
+            await loading
+        if service.loaded is not None:
+            await asyncio.to_thread(service.loaded.close)
+        await asyncio.to_thread(service.power.monitor.stop)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
