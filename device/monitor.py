@@ -14,6 +14,7 @@ from device.energy import gap_limit_s
 from device.errors import ReadingError
 from device.reading import Kind, Meter, Reading, Scope, Source
 from device.sampler import Sampler
+from device.sources import hwmon
 from device.system import System
 
 LOOK_AGAIN_S = 60.0
@@ -138,6 +139,8 @@ class Monitor:
             found = self._look_for_one()
             is_news = self.unavailable is None
             self.unavailable = found.unavailable
+            if is_news and self._meter is not None:
+                _warn_if_refused(found.unavailable)
             if found.selected is not None:
                 with closing(found.selected):
                     self._follow(found.selected)
@@ -213,6 +216,13 @@ class _InUse:
 
     def close(self) -> None:
         """It stays open."""
+
+
+def _warn_if_refused(unavailable: tuple[Unavailable, ...]) -> None:
+    """Another meter in place of the one that the user named, or none, is not to go unnoticed."""
+    for missing in unavailable:
+        if missing.source == hwmon.SOURCE:
+            _LOG.warning("the named meter is not used: %s; %s", missing.reason, missing.remedy.splitlines()[0])
 
 
 def _rate(before: Sample | None, time_s: float, reading: Reading) -> float | None:

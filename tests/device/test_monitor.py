@@ -116,6 +116,18 @@ def test_a_meter_that_goes_away_is_said_and_found_again(tmp_path: Path, caplog: 
     assert said.endswith("; it is looked for again every 0.01 s")
 
 
+def test_a_named_meter_that_cannot_be_used_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    monitor = Monitor(System(write(tmp_path, ONLY_POWER)), Path("/sys/class/hwmon/hwmon9"), period_s=QUICK_S)
+    heard = Heard(monitor)
+    with caplog.at_level(logging.WARNING), monitor:
+        sample = heard.wait(is_sample)
+    assert sample is not None
+    assert sample.meter.source == "ina3221-sysfs"
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("the named meter is not used: ")
+    assert said.endswith("hwmon9 is no hwmon meter; see which meters there are")
+
+
 def test_a_counter_gives_watts_once_it_has_moved(tmp_path: Path) -> None:
     monitor = monitor_of(tmp_path, RAPL)
     heard = Heard(monitor)
