@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from assistant.ask.answer import Evidence
 from device.board import Board
 from device.detect import Unavailable
-from device.reading import Filter, Kind, Scope
+from device.reading import Calibrated, Filter, Kind, Scope
 
 
 class _Shape(BaseModel):
@@ -292,9 +292,11 @@ class MeterFacts(_Shape):
     rail: str
     power_w: float | None
     energy_j: float | None
+    rails_w: dict[str, float]
     scope: Scope
     kind: Kind
     correction: str | None
+    calibrated: Calibrated | None
     shunt_ohm: float | None
     filter: Filter | None
 
