@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ class Sample:
     power_w: float | None
     """Of a meter that only counts joules the mean since the sample before."""
     energy_j: float | None
+    rails_w: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ class Monitor:
             time.time() - (time.monotonic() - time_s),
             reading.power_w if reading.power_w is not None else _rate(self._latest, time_s, reading),
             reading.energy_j,
+            reading.rails_w,
         )
         self._latest = sample
         self._tell(sample)
@@ -212,7 +214,7 @@ class _InUse:
         sample = self._latest()
         if sample is None:
             raise ReadingError(f"{self.meter.source} has been silent for {gap_limit_s(self.meter):g} s")
-        return Reading(sample.power_w, sample.energy_j)
+        return Reading(sample.power_w, sample.energy_j, sample.rails_w)
 
     def close(self) -> None:
         """It stays open."""

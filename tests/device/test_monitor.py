@@ -184,7 +184,7 @@ def test_the_survey_of_a_running_monitor_shows_its_newest_sample(tmp_path: Path)
         heard.wait(is_sample)
         found = monitor.survey()
     assert [look.meter.source for look in found.looks] == ["ina3221-sysfs", "rapl"]
-    assert found.looks[0].reading == Reading(6.0)
+    assert found.looks[0].reading == Reading(6.0, rails_w={"VDD_IN": 6.0, "VDD_CPU_GPU_CV": 2.0, "VDD_SOC": 1.0})
 
 
 def test_a_meter_in_use_is_not_opened_again(tmp_path: Path) -> None:
