@@ -5,6 +5,7 @@ BedsideError
     ├── SourceUnavailableError   a meter is not here, or may not be read; carries the remedy
     ├── ReadingError             one reading failed; the next may succeed
     ├── ScopeError               figures that measure different things were put together
+    ├── MemoryShortError         too little memory is free to measure with
     └── CalibrationError         readings make no calibration, or a calibration is not for this meter
 """
 
@@ -29,6 +30,10 @@ class ReadingError(DeviceError):
 
 class ScopeError(DeviceError):
     """Figures that measure different things were put together."""
+
+
+class MemoryShortError(DeviceError):
+    """Too little memory is free to measure with."""
 
 
 class CalibrationError(DeviceError):

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +15,7 @@ from models.builtin import REFERENCE_ID, reference_gguf
 from models.catalogue import CatalogueModel, catalogue, find_in_catalogue
 from models.disk import Progress, show_bytes
 from models.errors import ModelFileError
+from models.free_memory import free_memory_bytes
 from models.gguf_header import GgufHeader, read_header
 from models.memory import estimate_memory
 from models.resolve import not_found, resolve_gguf
@@ -211,7 +211,7 @@ def _memory_facts(source: GgufHeader | CatalogueModel, n_ctx: int, state: str) -
         "compute_bytes": estimate.compute_bytes,
         "library_bytes": estimate.library_bytes,
         "total_bytes": estimate.total_bytes,
-        "free_here_bytes": psutil.virtual_memory().available,
+        "free_here_bytes": free_memory_bytes(),
         "boards": {board.id: estimate.total_bytes <= board.usable_bytes for board in boards()},
     }
 

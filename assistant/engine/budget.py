@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from assistant.errors import MemoryBudgetError
+from models.free_memory import free_memory_bytes
 from models.gguf_header import read_header
 from models.gguf_layout import GgufHeader
 from models.memory import MemoryEstimate, estimate_embedding_memory, estimate_memory
@@ -98,30 +97,3 @@ def _check(path: Path, n_ctx: int, need: Callable[[int], MemoryNeed], root: Path
     ]
     remedy = f"use --context {fitting[-1]} or less" if fitting else "use a smaller model, or end other programs"
     raise MemoryBudgetError(f"{numbers}; {remedy}")
-
-
-def free_memory_bytes(root: Path = Path("/")) -> int:
-    """What the machine has available, or what its control group still allows this process, whichever is less."""
-    free = int(psutil.virtual_memory().available)
-    limits = [limit - used for limit, used in _group_limits(root)]
-    return max(0, min([free, *limits]))
-
-
-def _group_limits(root: Path) -> list[tuple[int, int]]:
-    """(memory.max, memory.current) of this process's control group and of those above it, version 2."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text("utf-8").splitlines()
-    except OSError:
-        return []
-    found = []
-    for group in (line.removeprefix("0::/") for line in lines if line.startswith("0::/")):
-        folder = root / "sys/fs/cgroup" / group
-        for each in (folder, *folder.parents):
-            if each == root / "sys/fs":
-                break
-            try:
-                limit = (each / "memory.max").read_text("utf-8").strip()
-                found.append((int(limit), int((each / "memory.current").read_text("utf-8"))))
-            except (OSError, ValueError):
-                continue  # "max" where there is no limit
-    return found

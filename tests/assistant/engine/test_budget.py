@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from assistant.engine.budget import check_memory, free_memory_bytes, memory_need
+from assistant.engine.budget import check_memory, memory_need
 from assistant.errors import MemoryBudgetError
 from models.gguf_header import read_header
 from models.synthetic.gguf import write_gguf
 from models.synthetic.shapes import Shape
 from tests.assistant.conftest import IGNORED
+from tests.models.control_groups import control_group
 
 MIDDLE = Shape(
     vocab_size=8192, hidden_size=1024, layers=12, ffn_size=4096, heads=16, kv_heads=4, head_dim=64, context=4096
@@ -55,27 +55,10 @@ def test_the_need_is_what_a_loaded_model_holds(middle: Path, precise: bool) -> N
     assert need.peak_bytes == pytest.approx(measured, rel=0.1)
 
 
-def group(root: Path, limit: str, used: int) -> Path:
-    folder = root / "sys/fs/cgroup/system.slice/bedside.service"
-    folder.mkdir(parents=True)
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/self/cgroup").write_text("0::/system.slice/bedside.service\n")
-    (folder / "memory.max").write_text(limit + "\n")
-    (folder / "memory.current").write_text(f"{used}\n")
-    return root
-
-
-def test_a_control_group_limits_what_is_free(tmp_path: Path) -> None:
-    assert free_memory_bytes(group(tmp_path / "a", str(2**28), 2**27)) == 2**27
-    available = psutil.virtual_memory().available
-    assert free_memory_bytes(group(tmp_path / "b", "max", 0)) == pytest.approx(available, rel=0.2)
-    assert free_memory_bytes(tmp_path / "none") == pytest.approx(available, rel=0.2)
-
-
 def test_what_does_not_fit_is_refused_with_the_largest_context_that_does(middle: Path, tmp_path: Path) -> None:
     header = read_header(middle)
     limit = memory_need(header, 2048, **SIZES).total_bytes
-    root = group(tmp_path, str(limit), 0)
+    root = control_group(tmp_path, str(limit), 0)
     check_memory(middle, 2048, **SIZES, root=root)
     with pytest.raises(
         MemoryBudgetError, match=r"middle.gguf with a context of 8192 tokens takes .* GiB are free"
@@ -88,4 +71,4 @@ def test_what_does_not_fit_is_refused_with_the_largest_context_that_does(middle:
 
 def test_where_no_context_fits_a_smaller_model_is_advised(middle: Path, tmp_path: Path) -> None:
     with pytest.raises(MemoryBudgetError, match="use a smaller model, or end other programs"):
-        check_memory(middle, 8192, **SIZES, root=group(tmp_path, str(2**20), 0))
+        check_memory(middle, 8192, **SIZES, root=control_group(tmp_path, str(2**20), 0))
