@@ -27,36 +27,51 @@ MeterPath = Annotated[
 Jtop = Annotated[
     bool, typer.Option("--jtop", help="Try jtop as well: its service and its client disturb what they measure.")
 ]
+MeasuresBandwidth = Annotated[
+    bool, typer.Option("--bandwidth", help="Measure for a second how fast this machine's memory can be read.")
+]
 
 
 @app.callback(invoke_without_command=True)
 def device(
     context: typer.Context,
+    *,
     as_json: AsJson = False,
     sysroot: Sysroot = None,
     meter: MeterPath = None,
     jtop: Jtop = False,
+    bandwidth: MeasuresBandwidth = False,
 ) -> None:
     """Show the board and its power meters: what is measured, what is not, and what mends it."""
     if context.invoked_subcommand is None:
-        show_board(as_json=as_json, sysroot=sysroot, meter=meter, jtop=jtop)
-    elif as_json or sysroot or meter or jtop:
+        show_board(as_json=as_json, sysroot=sysroot, meter=meter, jtop=jtop, bandwidth=bandwidth)
+    elif as_json or sysroot or meter or jtop or bandwidth:
         raise typer.BadParameter(f"options go behind the command: bedside device {context.invoked_subcommand} ...")
 
 
 def show_board(
-    *, as_json: bool = False, sysroot: Path | None = None, meter: Path | None = None, jtop: bool = False
+    *,
+    as_json: bool = False,
+    sysroot: Path | None = None,
+    meter: Path | None = None,
+    jtop: bool = False,
+    bandwidth: bool = False,
 ) -> None:
     """What `bedside device` does without a further word."""
     from device import views
+    from device.bandwidth import measure_bandwidth
     from device.detect import survey
     from device.system import System
+    from models.runtime.library import default_threads
 
+    if bandwidth and sysroot:
+        raise typer.BadParameter("--bandwidth measures this machine: leave out --sysroot")
     found = survey(System(sysroot), meter, {"jtop"} if jtop else ())
+    measured = measure_bandwidth(default_threads()) if bandwidth else None
     if as_json:
-        views.print_json(found)
+        views.print_json(found, measured)
     else:
-        views.print_survey(found)
+        views.print_survey(found, measured)
 
 
 @app.command()
@@ -103,3 +118,35 @@ def watch_power(sysroot: Sysroot = None, meter: MeterPath = None, jtop: Jtop = F
     from device.watch import watch
 
     watch(Monitor(System(sysroot), meter, {"jtop"} if jtop else ()))
+
+
+@app.command()
+def plan(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Model ids or GGUF files; without one, all.")
+    ] = None,
+    context: Annotated[int, typer.Option("--context", min=256, help="Tokens of context.")] = 4096,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, max=512, help="Threads; as many as cores without it.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show which models fit here and how fast they would be, by what is measured in some ten seconds."""
+    from device.plan import plan_models
+    from device.plan_views import Plan, measuring, plan_facts, print_plan
+    from device.speed_profile import speed_profile
+    from models.free_memory import free_memory_bytes
+    from models.runtime.library import default_threads
+    from models.store import Store
+    from models.views import print_json
+
+    with measuring() as say:
+        profile, measured_now = speed_profile(threads or default_threads(), again=again, say=say)
+    free_bytes = free_memory_bytes()
+    models = plan_models(names or [], Store(), context, free_bytes, profile.costs)
+    found = Plan(models, profile, measured_now, context, free_bytes)
+    if as_json:
+        print_json(plan_facts(found))
+    else:
+        print_plan(found)

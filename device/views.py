@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from device.bandwidth import Bandwidth
 from device.board import Board
 from device.board_text import state_lines
 from device.detect import Look, Survey, Unavailable
@@ -24,15 +25,15 @@ _SCOPES = {
 }
 
 
-def print_json(found: Survey) -> None:
+def print_json(found: Survey, bandwidth: Bandwidth | None = None) -> None:
     """One JSON document on standard output, not wrapped or coloured."""
-    print(json.dumps(survey_facts(found), indent=2, ensure_ascii=False))
+    print(json.dumps(survey_facts(found, bandwidth), indent=2, ensure_ascii=False))
 
 
-def survey_facts(found: Survey) -> dict[str, Any]:
-    """The survey as plain values: None, never 0, where nothing was read."""
+def survey_facts(found: Survey, bandwidth: Bandwidth | None = None) -> dict[str, Any]:
+    """The survey as plain values: None, never 0, where nothing was read. Bandwidth is measured on demand only."""
     return {
-        "board": found.board.to_json(),
+        "board": {**found.board.to_json(), "bandwidth": None if bandwidth is None else asdict(bandwidth)},
         "selected": found.looks[0].meter.source if found.looks else None,
         "sources": [_source_facts(look) for look in found.looks],
         "unavailable": [asdict(missing) for missing in found.unavailable],
@@ -80,10 +81,12 @@ class _Page:
         self._console.print(Text(text, style="bold"))
 
 
-def print_survey(found: Survey) -> None:
+def print_survey(found: Survey, bandwidth: Bandwidth | None = None) -> None:
     """The board, the meter that measurements use, the others, and for what is missing the remedy."""
     page = _Page()
     _print_board(page, found.board)
+    if bandwidth is not None:
+        page.item("", bandwidth_text(bandwidth))
     if not found.looks:
         page.item("Power", f"{NOT_MEASURED}: no meter that can be used")
     for number, look in enumerate(found.looks):
@@ -115,6 +118,12 @@ def _print_board(page: _Page, board: Board) -> None:
         page.item("", ", ".join(facts))
     for line in state_lines(board):
         page.item("", line)
+
+
+def bandwidth_text(bandwidth: Bandwidth) -> str:
+    """How fast memory is read, and how that was found."""
+    threads = "1 thread" if bandwidth.threads == 1 else f"{bandwidth.threads} threads"
+    return f"memory is read at {bandwidth.bytes_per_s / 1e9:.1f} GB/s by {threads} ({bandwidth.method})"
 
 
 def _print_missing(page: _Page, missing: Unavailable) -> None:

@@ -15,13 +15,15 @@ class FamilyTraits:
     norms: int
     qkv_bias: bool
     qk_norm: bool
+    one_width: bool = False
+    """Whether llama.cpp loads files with one FFN width in all layers only: what pruning has to keep to."""
 
 
 FAMILIES: dict[str, FamilyTraits] = {
     "llama": FamilyTraits(norms=2, qkv_bias=False, qk_norm=False),
     "mistral": FamilyTraits(norms=2, qkv_bias=False, qk_norm=False),
-    "gemma": FamilyTraits(norms=2, qkv_bias=False, qk_norm=False),
-    "gemma3": FamilyTraits(norms=4, qkv_bias=False, qk_norm=True),
+    "gemma": FamilyTraits(norms=2, qkv_bias=False, qk_norm=False, one_width=True),
+    "gemma3": FamilyTraits(norms=4, qkv_bias=False, qk_norm=True, one_width=True),
     "qwen2": FamilyTraits(norms=2, qkv_bias=True, qk_norm=False),
     "qwen3": FamilyTraits(norms=2, qkv_bias=False, qk_norm=True),
 }
@@ -97,10 +99,15 @@ class CatalogueModel:
         multiple of 256); norms and biases F32.
         """
         shapes = self.shapes
-        output = TYPE_BY_NAME["Q6_K" if shapes.hidden % TYPE_BY_NAME["Q6_K"].block_elements == 0 else "Q8_0"]
-        embedding = shapes.vocab * shapes.hidden
         total = self.q4_0_matrix_bytes() + 4 * (shapes.layers * shapes.vectors(self.traits) + shapes.hidden)
-        return total + output.n_bytes(embedding) + (0 if shapes.tied else TYPE_BY_NAME["Q4_0"].n_bytes(embedding))
+        embedding_bytes = 0 if shapes.tied else TYPE_BY_NAME["Q4_0"].n_bytes(shapes.vocab * shapes.hidden)
+        return total + self.q4_0_output_bytes() + embedding_bytes
+
+    def q4_0_output_bytes(self) -> int:
+        """Bytes of the output matrix, or of the embedding that doubles as one, in a file at Q4_0."""
+        shapes = self.shapes
+        output = TYPE_BY_NAME["Q6_K" if shapes.hidden % TYPE_BY_NAME["Q6_K"].block_elements == 0 else "Q8_0"]
+        return output.n_bytes(shapes.vocab * shapes.hidden)
 
     def q4_0_matrix_bytes(self) -> int:
         """Bytes of the layers' matrices at Q4_0: the part that llama.cpp repacks on CPUs."""

@@ -1,0 +1,90 @@
+"""What was measured of this board's speed, kept in the user's cache folder: a second plan takes no time."""
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import psutil
+
+from device.bandwidth import METHOD, Bandwidth, measure_bandwidth
+from device.board import look_at_board
+from device.speed_probe import PROBES, measure_unit_costs
+from device.system import System
+from device.unit_costs import UnitCosts
+from models.disk import storage_errors, write_atomically
+from models.runtime.library import library_build
+from models.store import now_utc
+
+
+@dataclass(frozen=True)
+class SpeedProfile:
+    """The board's speed with one number of threads, and when it was measured."""
+
+    costs: UnitCosts
+    bandwidth: Bandwidth
+    measured_at: str
+    """UTC, ISO 8601."""
+
+
+def speed_profile(threads: int, *, again: bool, say: Callable[[str], None]) -> tuple[SpeedProfile, bool]:
+    """The kept profile of this board, or a new one, and whether it was measured just now.
+
+    Raises:
+        MemoryShortError: too little memory is free to measure.
+        StorageError: the files that are timed, or the profile, cannot be written.
+    """
+    key = board_key(threads)
+    path = profile_path(key)
+    kept = None if again else read_profile(path, key)
+    if kept is not None:
+        return kept, False
+    say("measuring memory bandwidth")
+    bandwidth = measure_bandwidth(threads)
+    profile = SpeedProfile(measure_unit_costs(threads, say), bandwidth, now_utc())
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps({"key": key, **asdict(profile)}, indent=2).encode())
+    return profile, True
+
+
+def board_key(threads: int) -> dict[str, Any]:
+    """All that makes an old measurement another board's: hardware, power mode, clock limits, llama.cpp, what is timed."""
+    board = look_at_board(System())
+    return {
+        "board": board.model,
+        "machine": platform.machine(),
+        "cores": psutil.cpu_count(),
+        "memory_bytes": board.memory_bytes,
+        "power_mode": None if board.power_mode is None else board.power_mode.id,
+        "clock_limits_mhz": [clock.max_mhz for clock in board.cpu_clocks],
+        "llama_cpp": library_build(),
+        "threads": threads,
+        "measured": [METHOD, *(str(probe) for probe in PROBES)],
+    }
+
+
+def profile_path(key: dict[str, Any]) -> Path:
+    """Where the profile of that board is kept."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return platformdirs.user_cache_path("bedside") / f"speed-{digest[:16]}.json"
+
+
+def read_profile(path: Path, key: dict[str, Any]) -> SpeedProfile | None:
+    """What is kept at `path`; None where there is nothing, or not a profile of that board."""
+    try:
+        found = json.loads(path.read_bytes())
+        if found["key"] != key:
+            return None
+        costs = {name: float(seconds) for name, seconds in found["costs"].items()}
+        profile = SpeedProfile(UnitCosts(**costs), Bandwidth(**found["bandwidth"]), str(found["measured_at"]))
+        speed = float(profile.bandwidth.bytes_per_s)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    sound = all(math.isfinite(seconds) and seconds >= 0 for seconds in costs.values()) and speed > 0
+    return profile if sound and profile.costs.matrix_byte_s > 0 else None
