@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -78,7 +79,8 @@ def print_plan(plan: Plan) -> None:
     console.print(Text(_room_line(plan)), end="\n\n")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Model", "Q4_0", "Memory", "Prompt", "Answer", "Fits"):
-        table.add_column(heading, justify="left" if heading in ("Model", "Fits") else "right", no_wrap=True)
+        left = heading in ("Model", "Fits")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=heading != "Model", overflow="fold")
     for model in plan.models:
         _add_rows(table, model)
     console.print(table)
@@ -88,8 +90,9 @@ def print_plan(plan: Plan) -> None:
 
 def _measured_line(plan: Plan) -> str:
     when = "just now" if plan.measured_now else plan.profile.measured_at
-    weights_gb_s = 1e-9 / plan.profile.costs.matrix_byte_s
-    return f"Measured {when}: {bandwidth_text(plan.profile.bandwidth)}, Q4_0 weights at {weights_gb_s:.1f} GB/s."
+    byte_s = plan.profile.costs.matrix_byte_s
+    weights = f", Q4_0 weights at {1e-9 / byte_s:.1f} GB/s" if byte_s else ""
+    return f"Measured {when}: {bandwidth_text(plan.profile.bandwidth)}{weights}."
 
 
 def _room_line(plan: Plan) -> str:
@@ -99,14 +102,19 @@ def _room_line(plan: Plan) -> str:
 def _add_rows(table: Table, model: PlannedModel) -> None:
     variant = model.as_it_is
     if variant is None:
-        table.add_row(Text(model.id), "", "", "", "", "damaged")
+        table.add_row(Text(_short(model)), "", "", "", "", "damaged")
         return
     verdict = "yes" if variant.fits else "pruned" if model.pruned else "no"
     if not variant.fits and model.file is None and model.pruned is None:
         verdict = "not even pruned"
-    table.add_row(Text(model.id), *_cells(variant), Text(verdict, style="green" if variant.fits else ""))
+    table.add_row(Text(_short(model)), *_cells(variant), Text(verdict, style="green" if variant.fits else ""))
     if model.pruned is not None:
         table.add_row(Text(f"  {show_share(model.pruned.ffn_share)} pruned"), *_cells(model.pruned), "yes")
+
+
+def _short(model: PlannedModel) -> str:
+    """Its id, or of a file's path the last part."""
+    return Path(model.id).name
 
 
 def _cells(variant: Variant) -> list[str]:
@@ -131,9 +139,8 @@ def show_share(ffn_share: float) -> str:
 
 
 def _notes(plan: Plan) -> list[str]:
-    notes = [
-        "",
-        f"Q4_0: tensors. Memory: with cache and buffers. Prompt: of {PROMPT_TOKENS} tokens. Answer: behind a full context -",
-        "behind such a prompt. Pruned: the least share of FFN neurons that has to go; a file here is as it is.",
-    ]
-    return notes + [f"{model.id}: {model.note}" for model in plan.models if model.note]
+    legend = (
+        f"Q4_0: the file's tensors. Memory: with cache and buffers. Prompt: one of {PROMPT_TOKENS} tokens. Answer: with a full "
+        "context, and right behind such a prompt. Pruned: the least share of FFN neurons that has to go."
+    )
+    return ["", legend, *(f"{_short(model)}: {model.note}" for model in plan.models if model.note)]

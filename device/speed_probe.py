@@ -79,7 +79,7 @@ def measure_unit_costs(threads: int, say: Say) -> UnitCosts:
             path = write_gguf(Path(folder) / "probe.gguf", probe.shape, "q4_0")
             timed.append(time_probe(path, probe, threads))
             path.unlink()
-    return fit_unit_costs(timed)
+    return fit_unit_costs(timed, threads)
 
 
 def time_probe(path: Path, probe: Probe, threads: int) -> Timed:

@@ -81,10 +81,10 @@ def read_profile(path: Path, key: dict[str, Any]) -> SpeedProfile | None:
         found = json.loads(path.read_bytes())
         if found["key"] != key:
             return None
-        costs = {name: float(seconds) for name, seconds in found["costs"].items()}
-        profile = SpeedProfile(UnitCosts(**costs), Bandwidth(**found["bandwidth"]), str(found["measured_at"]))
+        profile = SpeedProfile(UnitCosts(**found["costs"]), Bandwidth(**found["bandwidth"]), str(found["measured_at"]))
+        costs = [float(seconds) for seconds in asdict(profile.costs).values()]
         speed = float(profile.bandwidth.bytes_per_s)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    sound = all(math.isfinite(seconds) and seconds >= 0 for seconds in costs.values()) and speed > 0
-    return profile if sound and profile.costs.matrix_byte_s > 0 else None
+    sound = all(math.isfinite(seconds) and seconds >= 0 for seconds in costs) and speed > 0
+    return profile if sound else None

@@ -32,8 +32,9 @@ _SPLIT_FROM, _CELL_BLOCK = 512, 256
 
 @dataclass(frozen=True)
 class UnitCosts:
-    """Seconds for one of each."""
+    """Seconds for one of each, with that many threads."""
 
+    threads: int
     token_s: float
     layer_s: float
     matrix_byte_s: float
@@ -52,7 +53,7 @@ class UnitCosts:
             self._fixed_s(work)
             + work.matrix_bytes * self.matrix_byte_s
             + work.output_bytes * self.output_byte_s
-            + work.heads * searched_cells(cached_tokens) * score_s
+            + work.heads * searched_cells(cached_tokens, self.threads) * score_s
         )
 
     def prompt_s(self, work: Workload, tokens: int) -> float:
@@ -72,11 +73,11 @@ class UnitCosts:
         return self.token_s + work.layers * self.layer_s
 
 
-def searched_cells(cached_tokens: int) -> int:
-    """Cells of the cache that the slowest thread's share stands for, all threads together."""
+def searched_cells(cached_tokens: int, threads: int) -> int:
+    """`threads` times the cells in use of which the slowest thread has to search through: it has the first ones."""
     if cached_tokens < _SPLIT_FROM:
         return cached_tokens
-    return -(-(cached_tokens + 1) // _CELL_BLOCK) * _CELL_BLOCK
+    return min(-(-(cached_tokens + 1) // _CELL_BLOCK) * _CELL_BLOCK, threads * cached_tokens)
 
 
 def prompt_scores(work: Workload, start: int, rows: int) -> float:
@@ -101,7 +102,7 @@ class Timed:
     """Of the last `prompt_tokens` before `deep_tokens` are cached."""
 
 
-def fit_unit_costs(timed: Sequence[Timed]) -> UnitCosts:
+def fit_unit_costs(timed: Sequence[Timed], threads: int) -> UnitCosts:
     """The costs that fit best: of an answer by all files, of a prompt by those with `prompt_s`, of attention by the deep.
 
     Raises:
@@ -111,7 +112,7 @@ def fit_unit_costs(timed: Sequence[Timed]) -> UnitCosts:
         [[1, each.work.layers, each.work.matrix_bytes, each.work.output_bytes] for each in timed],
         [each.answer_token_s for each in timed],
     )
-    answer = fit_costs(*_answer_attention(timed))
+    answer = fit_costs(*_answer_attention(timed, threads))
     prompt = fit_costs(*_prompt_attention(timed))
     fixed_s = {id(each): token_s + each.work.layers * layer_s for each in timed}
     read = [
@@ -126,13 +127,15 @@ def fit_unit_costs(timed: Sequence[Timed]) -> UnitCosts:
             for each in read
         ],
     )
-    return UnitCosts(token_s, layer_s, matrix_byte_s, output_byte_s, multiply_add_s, activation_s, *answer, *prompt)
+    return UnitCosts(
+        threads, token_s, layer_s, matrix_byte_s, output_byte_s, multiply_add_s, activation_s, *answer, *prompt
+    )
 
 
-def _answer_attention(timed: Sequence[Timed]) -> tuple[list[list[float]], list[float]]:
+def _answer_attention(timed: Sequence[Timed], threads: int) -> tuple[list[list[float]], list[float]]:
     """By how much a token takes longer behind others."""
     deep = [(each, each.deep_answer_token_s) for each in timed if each.deep_answer_token_s is not None]
-    scores = [each.work.heads * searched_cells(each.deep_tokens) for each, _ in deep]
+    scores = [each.work.heads * searched_cells(each.deep_tokens, threads) for each, _ in deep]
     counts = [[float(count), float(count * each.work.head_dim)] for count, (each, _) in zip(scores, deep, strict=True)]
     return counts, [seconds - each.answer_token_s for each, seconds in deep]
 

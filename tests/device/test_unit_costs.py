@@ -18,7 +18,7 @@ from device.unit_costs import (
 from device.workload import Workload, workload_of_catalogue
 from models.catalogue import catalogue
 
-COSTS = UnitCosts(1e-4, 2e-5, 2.5e-11, 3e-11, 4e-12, 2e-10, 1e-9, 5e-11, 2e-9, 1e-11)
+COSTS = UnitCosts(4, 1e-4, 2e-5, 2.5e-11, 3e-11, 4e-12, 2e-10, 1e-9, 5e-11, 2e-9, 1e-11)
 WORKS = [workload_of_catalogue(model) for model in catalogue()]
 
 
@@ -52,13 +52,13 @@ def probes(costs: UnitCosts) -> list[Timed]:
 
 
 def test_costs_are_found_again() -> None:
-    found = asdict(fit_unit_costs(probes(COSTS)))
+    found = asdict(fit_unit_costs(probes(COSTS), 4))
     assert found == pytest.approx(asdict(COSTS), rel=1e-6)
 
 
 def test_files_of_another_kind_are_told_apart_or_refused() -> None:
     with pytest.raises(ValueError, match="3 timings do not tell 4 kinds of work apart"):
-        fit_unit_costs(probes(COSTS)[:3])
+        fit_unit_costs(probes(COSTS)[:3], 4)
 
 
 @given(
@@ -119,7 +119,8 @@ def test_attention_works_in_tiles_and_blocks() -> None:
     work = replace(WORKS[0], heads=1)
     assert prompt_scores(work, 0, 256) == 64 * 64 * (1 + 2 + 3 + 4)
     assert prompt_scores(work, 256, 64) == 64 * (256 + 64)
-    assert [searched_cells(cached) for cached in (0, 511, 512, 767, 768)] == [0, 511, 768, 768, 1024]
+    assert [searched_cells(cached, 4) for cached in (0, 511, 512, 767, 768)] == [0, 511, 768, 768, 1024]
+    assert [searched_cells(cached, 1) for cached in (0, 511, 512, 767, 768)] == [0, 511, 512, 767, 768]
 
 
 @pytest.mark.parametrize("tokens", [0, 513])
