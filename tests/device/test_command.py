@@ -53,6 +53,7 @@ def shown(capsys: pytest.CaptureFixture[str], root: Path, meter: Path | None = N
 def test_a_jetson_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = facts(capsys, write(tmp_path, JETSON))
     board, unavailable = found.pop("board"), found.pop("unavailable")
+    assert board.pop("bandwidth") is None
     assert board == json.loads(json.dumps(look_at_board(System(tmp_path)).to_json()))
     assert board["model"] == "NVIDIA Jetson Orin Nano Developer Kit"
     assert [missing["source"] for missing in unavailable] == ["tegrastats", "battery", "rapl", "nvml"]
