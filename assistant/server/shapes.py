@@ -1,10 +1,12 @@
 """Answers as they go over the wire, for the OpenAPI document: what a client may rely on, and nothing more."""
 
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from assistant.ask.answer import Evidence
+from device.bandwidth import Bandwidth
 from device.board import Board
 from device.detect import Unavailable
 from device.reading import Calibrated, Filter, Kind, Scope
@@ -301,10 +303,17 @@ class MeterFacts(_Shape):
     filter: Filter | None
 
 
+@dataclass(frozen=True)
+class BoardFacts(Board):
+    """A board; the bandwidth of its memory is measured for `bedside device --bandwidth` alone."""
+
+    bandwidth: Bandwidth | None = None
+
+
 class DeviceFacts(_Shape):
     """`/v1/device`; null, never 0, where nothing was read."""
 
-    board: Board
+    board: BoardFacts
     selected: str | None
     sources: list[MeterFacts]
     unavailable: list[Unavailable]

@@ -22,7 +22,8 @@ from models.runtime.errors import UnknownTokenError
 from models.synthetic.gguf import write_gguf
 from models.synthetic.shapes import Shape
 from tests.assistant.conftest import IGNORED
-from tests.assistant.engine.test_budget import MIDDLE, group
+from tests.assistant.engine.test_budget import MIDDLE
+from tests.models.control_groups import control_group
 from tests.models.llama_in_numpy import llama_hidden, weights_of
 
 SHAPE = Shape(context=1024)
@@ -172,7 +173,7 @@ def test_the_estimate_is_what_a_loaded_model_holds(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_refused_with_the_longest_text_that_does(slow_path: Path, tmp_path: Path) -> None:
     limit = estimate_embedding_memory(read_header(slow_path), 1024, n_seq_max=64).total_bytes
-    root = group(tmp_path, str(limit), 0)
+    root = control_group(tmp_path, str(limit), 0)
     check_embedding_memory(slow_path, 1024, n_seq_max=64, root=root)
     with pytest.raises(MemoryBudgetError, match=r"slow.gguf with a context of 2048 tokens takes") as caught:
         check_embedding_memory(slow_path, 2048, n_seq_max=64, root=root)
