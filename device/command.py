@@ -22,13 +22,40 @@ Sysroot = Annotated[
 ]
 MeterPath = Annotated[
     Path | None,
-    typer.Option("--meter", metavar="PATH", help="Your own meter at the supply, by its folder in /sys/class/hwmon."),
+    typer.Option(
+        "--meter",
+        metavar="PATH",
+        help="Your own meter at the supply, by its folder in /sys/class/hwmon; or a recording (CSV).",
+    ),
 ]
 Jtop = Annotated[
     bool, typer.Option("--jtop", help="Try jtop as well: its service and its client disturb what they measure.")
 ]
 MeasuresBandwidth = Annotated[
     bool, typer.Option("--bandwidth", help="Measure for a second how fast this machine's memory can be read.")
+]
+
+Answers = Annotated[
+    int | None, typer.Option("--answers", min=1, help="At least so many, until they take 60 s in all; 6 by default.")
+]
+PromptTokens = Annotated[int | None, typer.Option("--prompt-tokens", min=1, help="Of each prompt; 128 by default.")]
+Tokens = Annotated[
+    int | None, typer.Option("--tokens", min=2, help="Of each answer; by default 256 to 2048, so that it takes 10 s.")
+]
+Idle = Annotated[float, typer.Option("--idle", min=1, help="Seconds of idling before and after the answers.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="One for each core by default.")]
+ContextTokens = Annotated[int | None, typer.Option("--context", min=256, help="Tokens of context.")]
+Natural = Annotated[
+    bool, typer.Option("--natural", help="Five medical questions answered to their own end, as in the paper.")
+]
+ShapeName = Annotated[
+    str | None,
+    typer.Option("--shape", metavar="NAME", help="Random weights in this published shape, in place of a file."),
+]
+Prune = Annotated[float, typer.Option("--prune", min=0, max=0.99, help="With --shape: share of FFN neurons removed.")]
+Keep = Annotated[bool, typer.Option("--keep", help="With --shape: leave the file in the run's folder.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="For the files; bench-DATE-TIME-MODEL here by default.")
 ]
 
 
@@ -150,3 +177,39 @@ def plan(
         print_json(plan_facts(found))
     else:
         print_plan(found)
+
+
+@app.command()
+def bench(
+    model: Annotated[str | None, typer.Argument(help="A GGUF file, or a model id.")] = None,
+    *,
+    answers: Answers = None,
+    prompt_tokens: PromptTokens = None,
+    tokens: Tokens = None,
+    idle_s: Idle = 60.0,
+    threads: Threads = None,
+    context: ContextTokens = None,
+    natural: Natural = False,
+    shape: ShapeName = None,
+    prune: Prune = 0.0,
+    keep: Keep = False,
+    meter: MeterPath = None,
+    jtop: Jtop = False,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what answers cost: tokens/s, watts, joules, memory. Files hold every figure and sample."""
+    from device.bench import command
+    from device.bench.settings import ANSWERS, PROMPT_TOKENS, Settings
+
+    if (model is None) == (shape is None):
+        raise typer.BadParameter("name a file or model id, or --shape: one of them")
+    if shape is None and (prune or keep):
+        raise typer.BadParameter("--prune and --keep go with --shape")
+    if natural and any(given is not None for given in (shape, answers, prompt_tokens, tokens)):
+        raise typer.BadParameter(
+            "--natural has its own five questions: no --shape, --answers, --prompt-tokens, --tokens"
+        )
+    settings = Settings(answers or ANSWERS, prompt_tokens or PROMPT_TOKENS, tokens, idle_s, threads, context, natural)
+    wanted = command.Wanted(model, shape, prune, keep)
+    command.bench(wanted, settings, meter=meter, jtop=jtop, out=out, as_json=as_json)

@@ -1,7 +1,7 @@
 """Which meter this machine is measured with: candidates in the order of how much of the machine they see.
 
-A meter at the supply that the user names comes first, then what the board itself offers, then what any machine may have. To
-add a source: one line in the table of its boards.
+A meter at the supply that the user names comes first, or a recording of one (a CSV), then what the board itself offers, then
+what any machine may have. To add a source: one line in the table of its boards.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,6 +22,7 @@ from device.sources.nvml import open_nvml
 from device.sources.pmic_ioctl import open_pmic_ioctl
 from device.sources.pmic_text import estimate_meter, estimate_reading
 from device.sources.rapl import open_rapl
+from device.sources.replay import open_replay
 from device.sources.tegrastats import open_tegrastats
 from device.sources.vcgencmd import open_vcgencmd
 from device.system import System
@@ -102,7 +103,7 @@ def board_kind(system: System) -> BoardKind:
 
 
 def open_source(system: System, meter: Path | None = None, asked_for: Collection[str] = ()) -> Detection:
-    """The first source in order of precedence that opens; `meter` is the user's own at the supply."""
+    """The first source in order of precedence that opens; `meter` is the user's own at the supply, or a recording."""
     unavailable: list[Unavailable] = []
     for outcome in _try_each(system, meter, asked_for):
         if not isinstance(outcome, Unavailable):
@@ -172,7 +173,10 @@ def _looks(meter: Meter, reading: Reading, before: Sequence[Look]) -> Iterator[L
 
 
 def _candidates(system: System, meter: Path | None) -> Iterator[Candidate]:
-    if meter is not None:
+    if meter is not None and meter.suffix == ".csv":
+        path = meter if system.is_own else system.path(str(meter))
+        yield Candidate("replay", lambda _: open_replay(path, "supply"))
+    elif meter is not None:
         yield Candidate(hwmon.SOURCE, lambda machine: hwmon.open_hwmon(machine, meter))
     yield from OF_BOARD[board_kind(system)]
     yield from OF_ANY

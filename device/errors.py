@@ -6,6 +6,7 @@ BedsideError
     ├── ReadingError             one reading failed; the next may succeed
     ├── ScopeError               figures that measure different things were put together
     ├── MemoryShortError         too little memory is free to measure with
+    ├── BenchError               a bench cannot be run as asked
     └── CalibrationError         readings make no calibration, or a calibration is not for this meter
 """
 
@@ -34,6 +35,10 @@ class ScopeError(DeviceError):
 
 class MemoryShortError(DeviceError):
     """Too little memory is free to measure with."""
+
+
+class BenchError(DeviceError):
+    """A bench cannot be run as asked."""
 
 
 class CalibrationError(DeviceError):

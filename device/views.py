@@ -57,7 +57,7 @@ def _source_facts(look: Look) -> dict[str, Any]:
     }
 
 
-class _Page:
+class Page:
     """Lines with a name at their left, wrapped at the terminal's width."""
 
     def __init__(self) -> None:
@@ -65,6 +65,7 @@ class _Page:
         self._width = min(self._console.width, 100)
 
     def item(self, name: str, text: str, style: str = "") -> None:
+        """A text behind a name, or behind blanks."""
         start, indent = f"{name:<{_LABEL}}", " " * _LABEL
         if len(start) > _LABEL:  # a long name has its line to itself
             self._console.print(Text(name))
@@ -77,13 +78,14 @@ class _Page:
         self._console.print(Text(" " * (_LABEL + 3) + line), soft_wrap=True)
 
     def heading(self, text: str) -> None:
+        """A bold line with a blank one before it."""
         self._console.print()
         self._console.print(Text(text, style="bold"))
 
 
 def print_survey(found: Survey, bandwidth: Bandwidth | None = None) -> None:
     """The board, the meter that measurements use, the others, and for what is missing the remedy."""
-    page = _Page()
+    page = Page()
     _print_board(page, found.board)
     if bandwidth is not None:
         page.item("", bandwidth_text(bandwidth))
@@ -102,7 +104,7 @@ def print_survey(found: Survey, bandwidth: Bandwidth | None = None) -> None:
         _print_missing(page, missing)
 
 
-def _print_board(page: _Page, board: Board) -> None:
+def _print_board(page: Page, board: Board) -> None:
     page.item("Board", board.model or "unknown (no model in the device tree)")
     facts = []
     if board.memory_bytes:
@@ -126,7 +128,7 @@ def bandwidth_text(bandwidth: Bandwidth) -> str:
     return f"memory is read at {bandwidth.bytes_per_s / 1e9:.1f} GB/s by {threads} ({bandwidth.method})"
 
 
-def _print_missing(page: _Page, missing: Unavailable) -> None:
+def _print_missing(page: Page, missing: Unavailable) -> None:
     page.item(missing.source, missing.reason)
     sentence, *commands = missing.remedy.splitlines()
     page.item("", f"-> {sentence}")

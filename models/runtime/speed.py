@@ -6,7 +6,7 @@ sequences are decoded together.
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,23 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class _Run:
-    prompt_s: float
-    decode_s: float
+class AnswerTimes:
+    """Moments of one answer, all on one clock."""
+
+    start_s: float
+    first_token_s: float
+    """When the first token was chosen: the prompt is read by then."""
+    end_s: float
+
+    @property
+    def prompt_s(self) -> float:
+        """The time to the first token."""
+        return self.first_token_s - self.start_s
+
+    @property
+    def decode_s(self) -> float:
+        """For all tokens after the first."""
+        return self.end_s - self.first_token_s
 
 
 def measure_speed(
@@ -53,8 +67,8 @@ def measure_speed(
     total = prompt_tokens + decode_tokens
     with Model.load(path) as model, Context(model, total, n_batch=prompt_tokens, threads=threads) as context:
         tokens = np.random.default_rng(0).integers(0, model.n_vocab, total).tolist()
-        _time_run(context, tokens[: 2 * _WARM_UP_TOKENS], min(_WARM_UP_TOKENS, prompt_tokens))
-        timed = [_time_run(context, tokens, prompt_tokens) for _ in range(runs)]
+        time_answer(context, tokens[: 2 * _WARM_UP_TOKENS], min(_WARM_UP_TOKENS, prompt_tokens))
+        timed = [time_answer(context, tokens, prompt_tokens) for _ in range(runs)]
         prompt_s = statistics.median(run.prompt_s for run in timed)
         decode_s = statistics.median(run.decode_s for run in timed)
         return Speed(
@@ -68,19 +82,21 @@ def measure_speed(
         )
 
 
-def _time_run(context: Context, tokens: Sequence[int], prompt_tokens: int) -> _Run:
-    """Seconds for `tokens[:prompt_tokens]` in one batch, and for the others one by one."""
+def time_answer(
+    context: Context, tokens: Sequence[int], prompt_tokens: int, clock: Callable[[], float] = time.monotonic
+) -> AnswerTimes:
+    """When `tokens[:prompt_tokens]`, in one batch, and the others, one by one, were decoded; what is chosen is dropped."""
     context.clear()
     with Sampler() as sampler, Batch(prompt_tokens) as batch:
-        started = time.monotonic()
+        start_s = clock()
         for position, token in enumerate(tokens[:prompt_tokens]):
             row = batch.add(token, position, [0], position == prompt_tokens - 1)
         context.decode(batch)
         sampler.sample(context, row)
-        prompt_done = time.monotonic()
+        first_token_s = clock()
         for position, token in enumerate(tokens[prompt_tokens:], start=prompt_tokens):
             batch.clear()
             batch.add(token, position, [0], True)
             context.decode(batch)
             sampler.sample(context, 0)
-        return _Run(prompt_done - started, time.monotonic() - prompt_done)
+        return AnswerTimes(start_s, first_token_s, clock())

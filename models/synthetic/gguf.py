@@ -15,6 +15,8 @@ from models.synthetic.vocabulary import VocabularyKind, make_vocabulary
 from models.synthetic.weights import TensorSpec, checked_widths, float_chunks, random_generator, tensor_specs
 
 FileType = Literal["f32", "f16", "q4_0"]
+NAME = "synthetic"
+"""What every such file is called inside: its answers mean nothing."""
 
 _FILE_TYPE_NUMBERS = {"f32": 0, "f16": 1, "q4_0": 2}
 _NAMES = {
@@ -79,10 +81,15 @@ def write_gguf(
     return path
 
 
+def tensor_bytes(shape: Shape, file_type: FileType) -> int:
+    """Bytes of all tensors of a file of this type; its header comes to that."""
+    return sum(_n_bytes(spec, _tensor_type(spec, file_type)) for spec in tensor_specs(shape))
+
+
 def _add_metadata(
     writer: Any, shape: Shape, file_type: FileType, ffn_widths: Sequence[int] | None, pooling: Pooling | None
 ) -> None:
-    writer.add_name("synthetic")
+    writer.add_name(NAME)
     writer.add_file_type(_FILE_TYPE_NUMBERS[file_type])
     writer.add_block_count(shape.layers)
     writer.add_context_length(shape.context)

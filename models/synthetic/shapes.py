@@ -35,3 +35,5 @@ TINY = Shape()
 LLAMA_32_1B = Shape(128256, 2048, 16, 8192, 32, 8, 64, 131072, tied=True, rope_theta=500000.0)
 LLAMA_32_3B = Shape(128256, 3072, 28, 8192, 24, 8, 128, 131072, tied=True, rope_theta=500000.0)
 LLAMA_3_8B = Shape(128256, 4096, 32, 14336, 32, 8, 128, 8192, tied=False, rope_theta=500000.0)
+SHAPES = {"llama-3.2-1b": LLAMA_32_1B, "llama-3.2-3b": LLAMA_32_3B, "llama-3-8b": LLAMA_3_8B}
+"""The published ones by name."""

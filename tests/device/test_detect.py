@@ -52,6 +52,17 @@ def test_a_meter_of_the_user_that_fails_is_told_first(tmp_path: Path) -> None:
     assert [missing.source for missing in found.unavailable] == ["hwmon", "battery"]
 
 
+def test_a_recording_takes_the_place_of_a_meter(tmp_path: Path) -> None:
+    root = write(tmp_path, RAPL, {"home/run.csv": "t_s,p_w\n0,5\n1,5"})
+    found = open_source(System(root), Path("/home/run.csv"))
+    assert found.selected is not None
+    assert (found.selected.meter.source, found.selected.read().power_w) == ("replay", 5.0)
+    assert names(root, meter=Path("/home/run.csv")) == ["replay", "rapl"]
+    missing = open_source(System(root), Path("/home/other.csv")).unavailable[0]
+    assert missing.source == "replay"
+    assert "is no recording" in missing.reason
+
+
 def test_nothing_is_nothing(tmp_path: Path) -> None:
     found = open_source(System(tmp_path))
     assert found.selected is None

@@ -1,0 +1,127 @@
+"""The whole of `bedside device bench` on a tiny model, with a recording as its meter and without one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.bench import command
+from device.bench.circumstances import look
+from device.bench.command import Wanted, bench
+from device.bench.settings import Settings
+from device.errors import BenchError, SourceUnavailableError
+from models.errors import ModelFileError
+
+pytestmark = pytest.mark.usefixtures("one_core")
+SHORT = Settings(answers=1, prompt_tokens=8, tokens=8, idle_s=0.3, threads=1, settle_s=0.0, least_s=0.0)
+
+
+def document(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "bench.json").read_text("utf-8"))
+    return loaded
+
+
+def test_without_a_meter(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    bench(Wanted(str(tiny_model)), SHORT, out=out)
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].split()[0] == "tiny"
+    assert printed.err == ""
+    found = document(out)
+    assert found["complete"] is True
+    assert (found["engine"]["threads"], found["engine"]["context_tokens"]) == (1, 256)
+    assert (found["model"]["random_weights"], found["model"]["architecture"]) == (True, "llama")
+    assert len(found["answers"]) == 1
+    assert found["bandwidth"]["bytes_per_s"] > 0
+    assert found["figures"]["bandwidth_share"]["median"] > 0
+    assert found["memory"]["peak_bytes"] >= found["memory"]["anonymous_bytes"] > 0
+    if found["meter"] is None:
+        assert found["unavailable"]
+
+
+def test_a_recording_is_a_meter_and_says_so(tiny_model: Path, recording: Path, tmp_path: Path) -> None:
+    """Of a recording that stands still no answer drew more than idling: no figure, and the reason."""
+    out = tmp_path / "out"
+    bench(Wanted(str(tiny_model)), SHORT, meter=recording, out=out, as_json=True)
+    found = document(out)
+    assert (found["meter"]["source"], found["meter"]["scope"]) == ("replay", "supply")
+    assert [answer["sampled"] for answer in found["answers"]] == [True, False]
+    assert found["row"]["inference_w"] is None
+    assert set(found["trace"]["power_w"]) == {7.0}
+    assert {phase["name"] for phase in found["phases"]} == {
+        "load", "rest", "idle before", "warm-up", "prefill", "decode", "idle after"
+    }  # fmt: skip
+
+
+def test_a_named_meter_that_fails_is_not_replaced(tiny_model: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("a,b\n1,2\n")
+    with pytest.raises(SourceUnavailableError, match="is no recording"):
+        bench(Wanted(str(tiny_model)), SHORT, meter=bad, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()  # nor does an empty folder stay
+
+
+def test_what_cannot_run_is_refused_before_it_is_loaded(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ModelFileError, match="does not exist"):
+        bench(Wanted(str(tmp_path / "no.gguf")), SHORT, out=tmp_path / "out")
+    with pytest.raises(BenchError, match="random weights"):
+        bench(Wanted(str(tiny_model)), Settings(natural=True), out=tmp_path / "out")
+    monkeypatch.setattr(command, "free_memory_bytes", lambda: 1000)
+    with pytest.raises(BenchError, match="with a context of 16 tokens and 1000 bytes are free"):
+        bench(Wanted(str(tiny_model)), SHORT, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_keeps_the_answers_before_it(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = 0
+
+    def interrupted(*arguments: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+        return look(*arguments)
+
+    monkeypatch.setattr("device.bench.command.look", interrupted)
+    settings = Settings(answers=9, prompt_tokens=8, tokens=8, threads=1, least_s=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        bench(Wanted(str(tiny_model)), settings, out=tmp_path / "out")
+    found = document(tmp_path / "out")
+    assert (found["complete"], len(found["answers"]), found["bandwidth"]) == (False, 3, None)
+    assert "interrupted" in capsys.readouterr().out
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command_line = [sys.executable, "-m", "assistant", "device", "bench", *arguments]
+    return subprocess.run(command_line, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "name a file or model id, or --shape"),
+        (("a.gguf", "--shape", "llama-3-8b"), "one of them"),
+        (("a.gguf", "--prune", "0.5"), "go with --shape"),
+        (("a.gguf", "--natural", "--tokens", "5"), "has its own five questions"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...], says: str) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+
+
+def test_errors_are_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    done = run(str(tiny_model), "--natural", "--out", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "random weights" in done.stderr
