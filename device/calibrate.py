@@ -99,7 +99,7 @@ def _open(meter: Path | None) -> Iterator[tuple[Source, Sensor]]:
         board = read_model(system)
         if board is None:
             raise CalibrationError("the system does not say which board this is, and a calibration holds for one board")
-        if source.meter.scope in _BLIND or source.meter.source == "battery":
+        if source.meter.scope in _BLIND or source.meter.source in ("battery", "replay"):
             raise CalibrationError(
                 f"{source.meter.source} does not see what a meter at the supply sees; name a meter that does by --meter"
             )

@@ -223,7 +223,7 @@ class _InUse:
 def _warn_if_refused(unavailable: tuple[Unavailable, ...]) -> None:
     """Another meter in place of the one that the user named, or none, is not to go unnoticed."""
     for missing in unavailable:
-        if missing.source == hwmon.SOURCE:
+        if missing.source in (hwmon.SOURCE, "replay"):
             _LOG.warning("the named meter is not used: %s; %s", missing.reason, missing.remedy.splitlines()[0])
 
 
