@@ -66,6 +66,7 @@ def _variant_facts(variant: Variant | None) -> dict[str, Any] | None:
         "weights_bytes": memory.weights_bytes,
         "kv_bytes": memory.kv_bytes,
         "compute_bytes": memory.compute_bytes,
+        "library_bytes": memory.library_bytes,
         "total_bytes": memory.total_bytes,
         "fits": variant.fits,
         "predicted": None if variant.predicted is None else asdict(variant.predicted),
