@@ -33,7 +33,7 @@ def test_the_same_bytes_keep_the_same_neurons(model: CatalogueModel, between: fl
     smallest = pruned_memory(model, fewest_neurons(model), N_CTX).total_bytes
     free_bytes = int(smallest + between * (dense.total_bytes - smallest))
     method = "uniform" if model.traits.one_width else "global"
-    budget = Budget(bytes=free_bytes - dense.kv_bytes - dense.compute_bytes)
+    budget = Budget(bytes=free_bytes - dense.running_bytes)
     assert most_neurons_that_fit(model, N_CTX, free_bytes) == neuron_ceiling(budget, cost(model), method, NEURON_BLOCK)
 
 
