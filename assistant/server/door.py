@@ -3,6 +3,7 @@
 The unix socket's own permissions guard it, so that no key is asked there; a browser cannot reach it.
 """
 
+import asyncio
 import hmac
 import logging
 import time
@@ -63,6 +64,10 @@ class Door:
                 await self._app(scope, receive, watched)
         except ApiError as refusal:
             await answer(refusal)(scope, receive, send)
+        except asyncio.CancelledError:  # the server ends, and this has not finished in the time that it was given
+            if not started:
+                ending = ApiError(503, "the server is shutting down; try again later", "not_ready")
+                await answer(ending)(scope, receive, send)
         except Exception as error:
             # What is raised further is logged with its text, and that may hold a patient's words.
             _LOG.error("a %s request failed: %s", scope["method"], type(error).__name__)
