@@ -84,6 +84,7 @@ async def _lifespan(
         service.draining = True
         with suppress(asyncio.CancelledError):
             await loading
+        await asyncio.to_thread(service.preparing.close)
         if service.loaded is not None:
             await asyncio.to_thread(service.loaded.close)
         await asyncio.to_thread(service.power.monitor.stop)

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from assistant.ask.answer import MAX_ANSWER_TOKENS
@@ -18,7 +17,8 @@ from assistant.knowledge.citations import Check
 from assistant.server.follow import Followed, follow
 from assistant.server.grounding import Grounded, GroundedText, Turns, first_fields, ground, library_names
 from assistant.server.overflow import drop_oldest
-from assistant.server.service import DEFAULT_ANSWER_TOKENS, Service, finish_reason, new_id, now, usage
+from assistant.server.preparing import GoOn
+from assistant.server.service import DEFAULT_ANSWER_TOKENS, Service, check_length, finish_reason, new_id, now, usage
 from assistant.server.shapes import ChatCompletion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected
@@ -35,7 +35,7 @@ def chat_router(service: Service) -> APIRouter:
     async def chat(body: ChatRequest, http: HttpRequest) -> Response:
         """Answer a conversation."""
         service.check_model(body.model)
-        reply = _Reply(service, body, await run_in_threadpool(_prepare, service, body))
+        reply = _Reply(service, body, await service.preparing.run(http, partial(_prepare, service, body)))
         if body.stream:
             return await stream(reply.frames())
         return JSONResponse(await unless_disconnected(http, reply.whole()))
@@ -53,23 +53,24 @@ class _Prepared:
     """Messages that were left out to make room."""
 
 
-def _prepare(service: Service, body: ChatRequest) -> _Prepared:
+def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     loaded = service.text_model()
     most = body.max_completion_tokens or body.max_tokens
     names = library_names(body.knowledge)
-    if names:
-        answer_tokens = min(most or MAX_ANSWER_TOKENS, MAX_ANSWER_TOKENS, loaded.most_tokens // 4)
-    else:
-        answer_tokens = min(most or DEFAULT_ANSWER_TOKENS, loaded.most_tokens // 4)
+    longest = MAX_ANSWER_TOKENS if names else most or DEFAULT_ANSWER_TOKENS
+    answer_tokens = min(most or longest, longest, loaded.most_tokens // 4)
+    find = cache(partial(service.libraries.search, names))
 
     def count(turns: Turns) -> int:
+        go_on()
         return len(loaded.template.prompt_ids(loaded.model, turns))
 
     def arrange(messages: Sequence[Message]) -> Grounded:
+        turns = [message.turn for message in messages]
+        check_length(loaded, (turn["content"] for turn in turns))
         if not names:
-            return Grounded([message.turn for message in messages], ())
-        with service.libraries.lock:
-            return ground(service.libraries.index(names), messages, count, loaded.most_tokens - answer_tokens)
+            return Grounded(turns, ())
+        return ground(service.libraries.index(names), find, messages, count, loaded.most_tokens - answer_tokens)
 
     def fits(messages: Sequence[Message], left: int) -> bool:
         try:

@@ -1,16 +1,18 @@
 """`POST /v1/completions`: strings or token ids, alone or in lists, with `echo` and exact log probabilities."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
+from assistant.engine.loaded import LoadedModel
 from assistant.engine.request import Finished, Piece, PromptScores, Queued, Request, TokenLogprob
 from assistant.server.errors import ApiError
 from assistant.server.follow import Followed, follow
+from assistant.server.preparing import GoOn
 from assistant.server.service import Service, finish_reason, new_id, now, text_ids, usage
 from assistant.server.shapes import Completion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
@@ -27,7 +29,7 @@ def completions_router(service: Service) -> APIRouter:
     async def complete(body: CompletionRequest, http: HttpRequest) -> Response:
         """Continue prompts."""
         service.check_model(body.model)
-        requests = await run_in_threadpool(_requests, service, body)
+        requests = await service.preparing.run(http, partial(_requests, service, body))
         reply = _Reply(service, body, requests)
         if body.stream:
             return await stream(reply.frames())
@@ -36,10 +38,9 @@ def completions_router(service: Service) -> APIRouter:
     return router
 
 
-def _requests(service: Service, body: CompletionRequest) -> list[Request]:
-    model = service.text_model().model
+def _requests(service: Service, body: CompletionRequest, go_on: GoOn) -> list[Request]:
     found: list[Request] = []
-    for prompt in _prompts(model, body):
+    for prompt in _prompts(service.text_model(), body, go_on):
         if not prompt:
             raise ApiError(
                 400, "prompt: it has no token, and this model no BOS to begin with", "invalid_value", "prompt"
@@ -54,17 +55,18 @@ def _requests(service: Service, body: CompletionRequest) -> list[Request]:
     return found
 
 
-def _prompts(model: Model, body: CompletionRequest) -> list[list[int]]:
+def _prompts(loaded: LoadedModel, body: CompletionRequest, go_on: GoOn) -> list[list[int]]:
     """Token ids as they were sent; text as `text_ids` reads it."""
     given = body.prompt
     if isinstance(given, str):
-        return [text_ids(model, given)]
+        return [text_ids(loaded, given)]
     prompts: list[list[int]] = []
     for each in given:
+        go_on()
         if isinstance(each, int):
             return [[token for token in given if isinstance(token, int)]]
         if isinstance(each, str):
-            prompts.append(text_ids(model, each))
+            prompts.append(text_ids(loaded, each))
         else:
             prompts.append(each)
     return prompts

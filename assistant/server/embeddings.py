@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import time
+from functools import partial
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
@@ -13,6 +14,7 @@ from fastapi.responses import Response
 from assistant.engine.embedder import Texts, Vectors, unit
 from assistant.engine.loaded import LoadedEmbedder
 from assistant.server.errors import ApiError
+from assistant.server.preparing import GoOn
 from assistant.server.service import Service
 from assistant.server.shapes import Embeddings
 from assistant.server.watching import unless_disconnected
@@ -32,20 +34,21 @@ def embeddings_router(service: Service) -> APIRouter:
         if body.dimensions is not None and body.dimensions > loaded.width:
             message = f"dimensions: {body.dimensions} are more than the model's {loaded.width}; ask for fewer"
             raise ApiError(400, message, "invalid_value", "dimensions")
-        texts = await run_in_threadpool(_texts, loaded.model, body)
+        texts = await service.preparing.run(http, partial(_texts, loaded.model, body))
         vectors = await unless_disconnected(http, _embed(service, loaded, texts))
         return await run_in_threadpool(_response, service.name, body, texts, vectors)
 
     return router
 
 
-def _texts(model: Model, body: EmbeddingRequest) -> list[list[int]]:
+def _texts(model: Model, body: EmbeddingRequest, go_on: GoOn) -> list[list[int]]:
     """Token ids as they were sent; strings between the tokens that the file puts around a text."""
     given = body.input
     if isinstance(given, str):
         given = [given]
     texts: list[list[int]] = []
     for each in given:
+        go_on()
         if isinstance(each, int):
             return [[token for token in given if isinstance(token, int)]]
         texts.append(model.tokenize_whole(each) if isinstance(each, str) else each)

@@ -23,29 +23,37 @@ from assistant.server.wire import Message
 from models.grounding import SYSTEM, note_text, render_passages
 
 MAX_PASSAGES = 4
+_SEARCHED_CHARACTERS = 4096
+"""Of a question or a note, from its two ends: what is asked stands there, and each word costs a look-up."""
 _MARK_BEGUN = re.compile(r"\s*(\[\d{0,3}\]?)?")
 """Behind a sentence: nothing yet, or what may become a citation mark, which would belong to it."""
 Turns = list[dict[str, str]]
+Find = Callable[[str, int, str | None], Sequence[Hit]]
+"""Question, most passages, note: the passages that fit best."""
 
 
 class Libraries:
-    """The passage libraries, each indexed when it is first asked for; for one thread at a time."""
+    """The passage libraries, each indexed when it is first asked for; one search at a time."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._indexes: dict[tuple[str, ...], Index] = {}
 
     def index(self, names: Sequence[str]) -> Index:
         """One index over the named libraries. Raises LibraryError."""
+        with self._lock:
+            return self._index(names)
+
+    def search(self, names: Sequence[str], question: str, limit: int, note: str | None = None) -> tuple[Hit, ...]:
+        """The passages that fit the question best. Raises LibraryError."""
+        with self._lock:
+            return search(self._index(names), _ends(question), limit, note and _ends(note))
+
+    def _index(self, names: Sequence[str]) -> Index:
         key = tuple(sorted(set(names)))
         if key not in self._indexes:
             self._indexes[key] = Index([document for name in key for document in open_library(name)])
         return self._indexes[key]
-
-    def search(self, names: Sequence[str], question: str, limit: int) -> tuple[Hit, ...]:
-        """The passages that fit the question best. Raises LibraryError."""
-        with self.lock:
-            return search(self.index(names), question, limit)
 
 
 def library_names(knowledge: str | Sequence[str]) -> tuple[str, ...]:
@@ -64,9 +72,9 @@ class Grounded:
 
 
 def ground(
-    index: Index, messages: Sequence[Message], count_tokens: Callable[[Turns], int], budget_tokens: int
+    index: Index, find: Find, messages: Sequence[Message], count_tokens: Callable[[Turns], int], budget_tokens: int
 ) -> Grounded:
-    """Insert the passages of earlier turns and those found for the last one, as many as `budget_tokens` hold.
+    """Insert the passages of earlier turns and those that `find` has for the last one, as many as `budget_tokens` hold.
 
     Raises ApiError for a passage id that the library does not have, PromptTooLongError where none fits.
     """
@@ -83,7 +91,7 @@ def ground(
         turns.append(message.turn)
     last = [message.turn for message in messages[run:]]
     given = [_known(known, name) for message in messages[run:] for name in message.passages]
-    found = given or _found(index, last)
+    found = given or _found(find, last)
     new = [passage for passage in found if passage not in sources]
 
     def whole(some: Sequence[LibraryPassage]) -> Turns:
@@ -91,7 +99,9 @@ def ground(
         _insert(with_some, numbered, some)
         return with_some + last
 
-    packed = fit_passages(new, lambda some: count_tokens(whole(some)), budget_tokens)
+    # One look first: where there is no room at all, no sentence of a passage need be tried.
+    has_room = bool(new) and count_tokens(whole(())) < budget_tokens
+    packed = fit_passages(new, lambda some: count_tokens(whole(some)), budget_tokens) if has_room else []
     if new and not packed and not sources:
         raise PromptTooLongError(
             f"question and note leave no room for a passage in {budget_tokens} tokens of prompt; shorten them"
@@ -99,9 +109,14 @@ def ground(
     return Grounded(whole(packed), (*sources, *packed))
 
 
-def _found(index: Index, last: Turns) -> list[LibraryPassage]:
+def _found(find: Find, last: Turns) -> list[LibraryPassage]:
     note = "\n".join(note_text(turn["content"]) for turn in last[:-1]) or None
-    return [hit.passage for hit in search(index, last[-1]["content"], MAX_PASSAGES, note)]
+    return [hit.passage for hit in find(last[-1]["content"], MAX_PASSAGES, note)]
+
+
+def _ends(text: str) -> str:
+    half = _SEARCHED_CHARACTERS // 2
+    return text if len(text) <= _SEARCHED_CHARACTERS else f"{text[:half]}\n{text[-half:]}"
 
 
 def _insert(turns: Turns, sources: list[LibraryPassage], passages: Sequence[LibraryPassage]) -> None:

@@ -2,20 +2,20 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.engine.request import Finished, Request
 from assistant.engine.usage import Usage
-from assistant.errors import EngineClosedError
+from assistant.errors import EngineClosedError, PromptTooLongError
 from assistant.server.errors import ApiError
 from assistant.server.grounding import Libraries
 from assistant.server.metrics import Metrics
 from assistant.server.power import LivePower
+from assistant.server.preparing import Preparing
 from assistant.server.wire import Sampled
-from models.runtime.model import Model
 from models.runtime.sampler import SamplingOptions
 from models.runtime.schema import SchemaMatcher
 
@@ -24,6 +24,8 @@ _COLDEST = 1e-4
 _SEEDS = 2**32 - 1
 DEFAULT_ANSWER_TOKENS = 1024
 """Where a client does not say: cells are set aside for so many, so that other requests find room as well."""
+_CHARACTERS_PER_TOKEN = 32
+"""More than any text has on average (English has 4 to 5): a longer one is not tokenized to find out that it is too long."""
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Service:
     power: LivePower
     activity: Activity = field(default_factory=Activity)
     libraries: Libraries = field(default_factory=Libraries)
+    preparing: Preparing = field(default_factory=Preparing)
     notice: str | None = None
     """What must be said with this model's answers."""
     loaded: LoadedModel | LoadedEmbedder | None = None
@@ -119,8 +122,25 @@ class Service:
         return None if schema is None else self.text_model().schemas.compile(schema)
 
 
-def text_ids(model: Model, text: str, *, add_special: bool = True) -> list[int]:
-    """Ids of a client's text: control tokens as they are spelled, and the BOS that the file asks for, unless it is spelled."""
+def check_length(loaded: LoadedModel, texts: Iterable[str]) -> None:
+    """Raise PromptTooLongError where so much text cannot fit into the context, which takes no tokenizer to see."""
+    characters, room = sum(map(len, texts)), loaded.most_tokens
+    if characters > _CHARACTERS_PER_TOKEN * room:
+        raise PromptTooLongError(f"the prompt has {characters} characters, too many for {room} tokens; shorten it")
+
+
+def text_ids(loaded: LoadedModel, text: str, *, add_special: bool = True) -> list[int]:
+    """Ids of a client's text: control tokens as they are spelled, and the BOS that the file asks for, unless it is spelled.
+
+    Raises PromptTooLongError for a text that the context cannot hold.
+    """
+    check_length(loaded, (text,))
+    model, room = loaded.model, loaded.most_tokens
+    # llama.cpp takes time that grows with their square.
+    if loaded.template.spelled_controls(text) > room:
+        raise PromptTooLongError(
+            f"the prompt spells more control tokens than the {room} tokens of the context; shorten it"
+        )
     ids = model.tokenize(text, add_bos=add_special and model.add_bos, parse_special=True)
     doubled = add_special and model.add_bos and ids[1:2] == [model.bos]
     return ids[1:] if doubled else ids

@@ -1,12 +1,15 @@
 """`/tokenize`, `/detokenize`, `/tokenizer_info`: the model's own tokenizer, for clients that count or score."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
-from assistant.server.service import Service, text_ids
+from assistant.server.preparing import GoOn
+from assistant.server.service import Service, check_length, text_ids
 from assistant.server.shapes import Detokenized, Tokenized, TokenizerInfo
 from assistant.server.wire import DetokenizeRequest, TokenizeRequest
 
@@ -16,16 +19,10 @@ def tokens_router(service: Service) -> APIRouter:
     router = APIRouter()
 
     @router.post("/tokenize", response_model=Tokenized)
-    async def tokenize(body: TokenizeRequest) -> dict[str, Any]:
+    async def tokenize(body: TokenizeRequest, http: HttpRequest) -> dict[str, Any]:
         """Token ids of a text, or of messages as the model is asked with them."""
-        loaded = service.ready()
-        if body.messages is not None:
-            turns = [message.turn for message in body.messages]
-            asked = service.text_model()
-            ids = await run_in_threadpool(asked.template.prompt_ids, asked.model, turns)
-        else:
-            ids = await run_in_threadpool(_text_ids, loaded, body.prompt or "", body.add_special_tokens)
-        return {"tokens": ids, "count": len(ids), "max_model_len": loaded.most_tokens}
+        ids = await service.preparing.run(http, partial(_ids, service, body))
+        return {"tokens": ids, "count": len(ids), "max_model_len": service.ready().most_tokens}
 
     @router.post("/detokenize", response_model=Detokenized)
     async def detokenize(body: DetokenizeRequest) -> dict[str, str]:
@@ -41,11 +38,20 @@ def tokens_router(service: Service) -> APIRouter:
     return router
 
 
+def _ids(service: Service, body: TokenizeRequest, go_on: GoOn) -> list[int]:
+    go_on()
+    if body.messages is None:
+        return _text_ids(service.ready(), body.prompt or "", body.add_special_tokens)
+    asked, turns = service.text_model(), [message.turn for message in body.messages]
+    check_length(asked, (turn["content"] for turn in turns))
+    return asked.template.prompt_ids(asked.model, turns)
+
+
 def _text_ids(loaded: LoadedModel | LoadedEmbedder, text: str, special: bool) -> list[int]:
     """As the routes read a text: a completion's control tokens as they are spelled, and none in a text to embed."""
-    model = loaded.model
     if isinstance(loaded, LoadedModel):
-        return text_ids(model, text, add_special=special)
+        return text_ids(loaded, text, add_special=special)
+    model = loaded.model
     return model.tokenize_whole(text) if special else model.tokenize(text, add_bos=False, parse_special=False)
 
 

@@ -69,7 +69,7 @@ class ChatTemplate:
                 f"the chat template cannot be read: {_one_line(error)}; export the file again"
             ) from error
         self._tokens = {"bos_token": bos, "eos_token": eos}
-        controls = {token for token in control_tokens if len(token) > 1}
+        self._controls = controls = {token for token in control_tokens if len(token) > 1}
         self._beginnings = {token[:length] for token in controls for length in range(1, len(token))}
         self._endings = {token[-length:] for token in controls for length in range(1, len(token))}
         self._longest = max(map(len, controls), default=1) - 1
@@ -123,6 +123,10 @@ class ChatTemplate:
         if model.add_bos and model.bos is not None and ids[:1] != [model.bos]:
             ids.insert(0, model.bos)
         return ids
+
+    def spelled_controls(self, text: str) -> int:
+        """How many control tokens a text spells."""
+        return sum(map(text.count, self._controls))
 
     def _render(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
         variables: dict[str, Any] = {

@@ -1,0 +1,132 @@
+"""Texts that cannot fit are refused before they are tokenized or searched, and work for a client who has left is given up."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from fastapi import Request as HttpRequest
+from starlette.types import Message as AsgiMessage
+from starlette.types import Receive, Scope, Send
+
+from assistant.server.door import Door, DoorRules
+from assistant.server.errors import ApiError
+from assistant.server.grounding import Libraries, Turns, ground
+from assistant.server.preparing import GoOn, Preparing
+from assistant.server.service import Activity
+from assistant.server.wire import Message
+from tests.assistant.server.conftest import Served
+
+CHAT = "/v1/chat/completions"
+ON = {"knowledge": "on", "overflow": "drop_oldest"}
+LONG = "cough " * 80_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "why"),
+    [
+        (CHAT, {"messages": [{"role": "user", "content": LONG}], "bedside": ON}, "480000 characters"),
+        (CHAT, {"messages": [{"role": "user", "content": LONG}] * 3, "bedside": ON}, "1440000 characters"),
+        (CHAT, {"messages": [{"role": "user", "content": LONG}]}, "480000 characters"),
+        ("/v1/completions", {"prompt": LONG}, "480000 characters"),
+        ("/v1/completions", {"prompt": ["cough", "<|user|>" * 100_000]}, "800000 characters"),
+        ("/v1/completions", {"prompt": "<|user|>" * 8000}, "more control tokens"),
+        ("/tokenize", {"prompt": "<|user|>" * 8000}, "more control tokens"),
+        ("/tokenize", {"messages": [{"role": "user", "content": LONG}]}, "480000 characters"),
+    ],
+)
+def test_what_surely_does_not_fit_is_not_tokenized(served: Served, path: str, body: dict[str, Any], why: str) -> None:
+    with served.local() as client:
+        found = client.post(path, json=body)
+    assert (found.status_code, found.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert why in found.json()["error"]["message"]
+
+
+def test_an_oversized_turn_is_dropped_for_the_question_behind_it(served: Served) -> None:
+    turns = [{"role": "user", "content": LONG}, {"role": "assistant", "content": "x"}]
+    body = {"messages": [*turns, {"role": "user", "content": "How is croup treated?"}], "bedside": ON, "max_tokens": 2}
+    with served.local() as client:
+        found = client.post(CHAT, json=body).json()
+    assert found["bedside"]["dropped_messages"] == 2
+    assert found["bedside"]["sources"][0]["title"].startswith("Croup")
+
+
+def test_a_long_question_is_searched_for_at_its_ends() -> None:
+    libraries, filler = Libraries(), "and " * 2000
+    croup = libraries.search(("starter",), "How is croup treated?", 1)
+    assert libraries.search(("starter",), f"{filler} How is croup treated?", 1)[0].passage == croup[0].passage
+    assert libraries.search(("starter",), f"How is croup treated? {filler}", 1)[0].passage == croup[0].passage
+    assert not libraries.search(("starter",), f"{filler} croup {filler}", 1)
+
+
+def test_a_prompt_that_is_being_counted_keeps_no_search_waiting() -> None:
+    libraries, counting, found = Libraries(), threading.Event(), threading.Event()
+
+    def count(_: Turns) -> int:
+        counting.set()
+        assert found.wait(60)
+        return 1
+
+    def find(*wanted: Any) -> Any:
+        return libraries.search(("starter",), *wanted)
+
+    question = Message(role="user", content="How is croup treated?")
+    asking = threading.Thread(target=ground, args=(libraries.index(("starter",)), find, [question], count, 500))
+    asking.start()
+    assert counting.wait(60)
+    assert libraries.search(("starter",), "What is asthma?", 1)
+    found.set()
+    asking.join()
+
+
+def leaving(left: asyncio.Event) -> HttpRequest:
+    async def receive() -> AsgiMessage:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    return HttpRequest({"type": "http"}, receive)
+
+
+def test_work_for_a_client_who_has_left_is_given_up_before_the_model_is_closed() -> None:
+    begun, proceed, ended = threading.Event(), threading.Event(), threading.Event()
+    preparing = Preparing()
+
+    def work(go_on: GoOn) -> None:
+        begun.set()
+        assert proceed.wait(60)
+        try:
+            go_on()
+        except ApiError:
+            ended.set()
+
+    async def ask() -> None:
+        left = asyncio.Event()
+        asking = asyncio.create_task(preparing.run(leaving(left), work))
+        await asyncio.to_thread(begun.wait, 60)
+        left.set()
+        with pytest.raises(ApiError) as refusal:
+            await asking
+        assert refusal.value.status == 499
+
+    asyncio.run(ask())
+    proceed.set()
+    preparing.close()
+    assert ended.is_set()
+
+
+def test_a_request_that_the_end_cuts_off_is_told_so() -> None:
+    sent: list[AsgiMessage] = []
+
+    async def endless(_: Scope, __: Receive, ___: Send) -> None:
+        raise asyncio.CancelledError
+
+    async def receive() -> AsgiMessage:
+        return {"type": "http.request"}
+
+    async def send(message: AsgiMessage) -> None:
+        sent.append(message)
+
+    door = Door(endless, DoorRules(), Activity())
+    asyncio.run(door({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send))
+    assert sent[0]["status"] == 503
+    assert b"shutting down" in sent[1]["body"]
