@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import json
 import logging
 import os
+import resource
 import signal
 import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h11
 import uvicorn
@@ -20,11 +23,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant.client.sockets import answers
 from assistant.errors import ServeError
+from assistant.server.errors import RETRY_AFTER_S, ApiError
 from assistant.server.service import Service
 
 _DRAIN_S = 20
 _RECEIVE_S = 10.0
 _BACKLOG = 256
+_ACCEPTED_AT_ONCE = 16
+"""From one socket, before the first of them can be counted."""
+_MOST_CONNECTIONS = 256
+_LOG = logging.getLogger(__name__)
 _MAX_HEADER_BYTES = 64 * 2**10
 
 
@@ -92,6 +100,7 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: floa
         http=_Protocol,
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_graceful_shutdown=_DRAIN_S,
+        backlog=_ACCEPTED_AT_ONCE,
     )
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of pieces for a client who has left
     server = _Server(config, app.state.service)
@@ -106,12 +115,33 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: floa
 async def _serve(
     server: "_Server", sockets: Sequence[socket.socket], service: Service, idle_exit_s: float | None
 ) -> None:
+    asyncio.get_running_loop().set_exception_handler(_tell)
     watching = asyncio.create_task(_stop_when_idle(server, service, idle_exit_s)) if idle_exit_s else None
     try:
         await server.serve(sockets=list(sockets))
     finally:
         if watching is not None:
             watching.cancel()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A line where the operating system lets no more connections in: asyncio tells of each attempt with a traceback."""
+    if str(context.get("message", "")).startswith("socket.accept()"):
+        _LOG.warning("a connection cannot be taken (%s)", type(context.get("exception")).__name__)
+    else:
+        loop.default_exception_handler(context)
+
+
+def _most_connections() -> int:
+    """A quarter of the files that may be open: the model, its meters and what is being accepted need some, too."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MOST_CONNECTIONS, files // 4)
+
+
+def _refusal(connections: int) -> bytes:
+    body = json.dumps(ApiError(503, f"{connections} connections are open; try again later", "connections").body)
+    head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nRetry-After: {RETRY_AFTER_S}\r\n"
+    return f"HTTP/1.1 503 Service Unavailable\r\n{head}Connection: close\r\n\r\n{body}".encode()
 
 
 async def _stop_when_idle(server: "_Server", service: Service, idle_exit_s: float) -> None:
@@ -121,12 +151,17 @@ async def _stop_when_idle(server: "_Server", service: Service, idle_exit_s: floa
 
 
 class _Protocol(H11Protocol):
-    """A request must be here within `_RECEIVE_S`: uvicorn alone waits for ever for the rest of a header or a body."""
+    """One of so many at most. A request must be here within `_RECEIVE_S`: uvicorn alone waits for ever for the rest of it."""
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """The time runs from here, or from the first byte of the next request."""
+        if len(self.connections) >= (most := _most_connections()):
+            self.transport = transport
+            transport.write(_refusal(most))
+            transport.close()
+            return
         super().connection_made(transport)
         self._deadline = self.loop.call_later(_RECEIVE_S, transport.close)
 
@@ -156,6 +191,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """What may wait outside is as much as before: asyncio listens once more, with what it accepts at once."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(_BACKLOG)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Streams without an end of their own end first: the others are waited for."""
