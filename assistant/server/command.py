@@ -52,7 +52,11 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
         str, typer.Option(metavar="ID|FILE", help="A model of the catalogue or your store, or a GGUF file.")
     ] = "reference",
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address for --port; any but the loopback needs a key.")
+        str,
+        typer.Option(
+            metavar="HOST",
+            help="Address for --port; any but the loopback needs a key. Requests must name it, or this machine.",
+        ),
     ] = "127.0.0.1",
     port: _Port = None,
     socket_path: _Socket = None,
@@ -102,7 +106,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None) -> None
     from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, open_model
     from assistant.server.app import create_app
-    from assistant.server.door import LOCAL_HOSTS, DoorRules
+    from assistant.server.door import LOCAL_HOSTS, DoorRules, names_of
     from assistant.server.listening import remove_socket, run_server, tcp_socket, unix_socket
     from device.monitor import Monitor
     from models.grounding import SYSTEM, SYSTEM_PLAIN
@@ -113,7 +117,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None) -> None
     chosen = choose_model(model)
     kept = (*sizes.kept_prompts, SYSTEM, SYSTEM_PLAIN)
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
-    rules = DoorRules(key, (*LOCAL_HOSTS, doors.host))
+    rules = DoorRules(key, names_of(doors.host))
     monitor = Monitor(meter=meter)
     app = create_app(chosen.name, chosen.notice, lambda: open_model(chosen.path, settings, monitor), rules, monitor)
     path = doors.socket or user_socket()

@@ -5,7 +5,9 @@ The unix socket's own permissions guard it, so that no key is asked there; a bro
 
 import asyncio
 import hmac
+import ipaddress
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,9 +37,17 @@ class DoorRules:
     hosts: tuple[str, ...] = LOCAL_HOSTS
     """Names under which the server may be addressed: a page that rebinds its name to 127.0.0.1 sends its own."""
 
-    def knows(self, name: str) -> bool:
-        """Whether a request may name this host. A server on all addresses has names it cannot know, and asks for a key."""
-        return name in {host.lower() for host in self.hosts} or any(host in ALL_ADDRESSES for host in self.hosts)
+    def knows(self, name: str, address: str) -> bool:
+        """Whether a request over a connection to `address` may name this host: so, or as one of `hosts`."""
+        return name in {host.lower() for host in self.hosts} or _is_address(name, address)
+
+
+def names_of(host: str) -> tuple[str, ...]:
+    """What a server that listens on `host` may be called; on all addresses by the machine's name, as mDNS tells it, too."""
+    if host not in ALL_ADDRESSES:
+        return (*LOCAL_HOSTS, host)
+    own = socket.gethostname()
+    return (*LOCAL_HOSTS, own, f"{own.partition('.')[0]}.local")
 
 
 class Door:
@@ -97,10 +107,11 @@ class Door:
             raise ApiError(415, "send the body as Content-Type: application/json", "content_type")
         if not _over_tcp(scope):
             return
-        if not self._rules.knows(_host(f"//{headers.get('host', '')}")):
+        address = scope["server"][0]
+        if not self._rules.knows(_host(f"//{headers.get('host', '')}"), address):
             raise ApiError(400, "the Host header names another machine; use the address the server listens on", "host")
         origin = headers.get("origin")
-        if origin is not None and not self._rules.knows(_host(origin)):
+        if origin is not None and not self._rules.knows(_host(origin), address):
             raise ApiError(403, "pages of other origins may not ask here", "origin")
         if scope["path"] not in OPEN_PATHS:
             self._check_key(headers.get("authorization", ""))
@@ -117,6 +128,14 @@ def _over_tcp(scope: Scope) -> bool:
     """A unix socket has neither a port nor a client's address."""
     server = scope.get("server")
     return server is not None and server[1] is not None
+
+
+def _is_address(name: str, address: str) -> bool:
+    """Whether `name` spells the IP address; that of a link may have its zone behind it."""
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]) == ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
 
 
 def _host(address: str) -> str:

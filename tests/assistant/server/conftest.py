@@ -68,6 +68,16 @@ def served(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 
 
 @pytest.fixture(scope="module")
+def everywhere(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Served]:
+    """A server on all addresses of this machine."""
+    folder = tmp_path_factory.mktemp("everywhere")
+    (folder / "key").write_text(KEY + "\n")
+    running = start(folder, environment, "--host", "0.0.0.0", "--key-file", str(folder / "key"))
+    yield running
+    stop(running)
+
+
+@pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[Served]:
     """A server that asks TCP clients for a key."""
     folder = tmp_path_factory.mktemp("guarded")

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from assistant.server.door import DoorRules, names_of
 from tests.assistant.server.conftest import KEY, Served
 
 TURNS = [{"role": "user", "content": "What is croup?"}]
@@ -115,6 +116,36 @@ def test_pages_of_other_machines_are_turned_away(served: Served, headers: dict[s
     found = httpx.get(f"{served.url}/v1/models", headers=headers)
     assert found.status_code == status
     assert "access-control-allow-origin" not in found.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "address", "known"),
+    [
+        ("0.0.0.0", "evil.example", "192.168.1.5", False),
+        ("0.0.0.0", "192.168.1.5", "192.168.1.5", True),
+        ("0.0.0.0", "192.168.1.6", "192.168.1.5", False),
+        ("0.0.0.0", "0.0.0.0", "192.168.1.5", False),
+        ("0.0.0.0", "", "192.168.1.5", False),
+        ("0.0.0.0", "localhost", "127.0.0.1", True),
+        ("0.0.0.0", socket.gethostname().lower(), "192.168.1.5", True),
+        ("::", "fd00::5", "fd00:0::5", True),
+        ("::", "fe80::1%25eth0", "fe80::1%eth0", True),
+        ("::", "evil.example", "fd00::5", False),
+        ("ward.lan", "ward.lan", "192.168.1.5", True),
+        ("ward.lan", "192.168.1.5", "192.168.1.5", True),
+        ("ward.lan", "evil.example", "192.168.1.5", False),
+    ],
+)
+def test_a_server_on_every_address_knows_its_own_names_only(host: str, name: str, address: str, known: bool) -> None:
+    assert DoorRules(KEY, names_of(host)).knows(name, address) == known
+
+
+def test_the_key_lets_no_page_of_another_machine_in(everywhere: Served) -> None:
+    key = {"Authorization": f"Bearer {KEY}"}
+    url = everywhere.url.replace("0.0.0.0", "127.0.0.1")
+    others = [{"Host": "evil.example"}, {"Origin": "http://evil.example"}]
+    assert [httpx.get(f"{url}/v1/models", headers={**key, **each}).status_code for each in others] == [400, 403]
+    assert httpx.get(f"{url}/v1/models", headers=key).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/detokenize", "/v1/completions", CHAT])
