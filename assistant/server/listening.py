@@ -34,10 +34,17 @@ _ACCEPTED_AT_ONCE = 16
 _MOST_CONNECTIONS = 256
 _LOG = logging.getLogger(__name__)
 _MAX_HEADER_BYTES = 64 * 2**10
+_LONGEST_SOCKET_BYTES = 107
+"""sockaddr_un of Linux, without the NUL at its end: a longer path can be made by hard link, and never connected to."""
 
 
 def unix_socket(path: Path) -> socket.socket:
     """Listen on `path`, readable and writable by owner and group. Raises ServeError, also where a server listens there."""
+    if (length := len(os.fsencode(path))) > _LONGEST_SOCKET_BYTES:
+        raise ServeError(
+            f"the socket's path {path} has {length} bytes, {_LONGEST_SOCKET_BYTES} at most can be connected to;"
+            " give a shorter --socket"
+        )
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

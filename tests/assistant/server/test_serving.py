@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from assistant.server.listening import unix_socket
 from tests.assistant.conftest import IGNORED, Bedside
 from tests.assistant.server.conftest import Served, start, stop
 
@@ -96,6 +97,19 @@ def test_a_socket_in_use_is_refused_and_a_dead_one_replaced(
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "b.sock"))
     stop(start(tmp_path, environment))
+
+
+def test_a_socket_that_no_client_could_reach_is_refused(tmp_path: Path, bedside: Bedside) -> None:
+    room = 107 - len(str(tmp_path)) - 1
+    path = tmp_path / ("s" * (room + 1))
+    done = bedside("serve", "--socket", str(path))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "has 108 bytes, 107 at most can be connected to; give a shorter --socket" in done.stderr
+    assert not list(tmp_path.iterdir())
+    listening = unix_socket(tmp_path / ("s" * room))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / ("s" * room)))
+    listening.close()
 
 
 def test_an_end_leaves_the_socket_of_its_successor(tmp_path: Path, environment: dict[str, str]) -> None:
