@@ -148,9 +148,13 @@ def _read_message(path: Path) -> str:
 
 def _read_key(path: Path) -> str:
     try:
-        key = path.read_text("utf-8").strip()
+        key, mode = path.read_text("utf-8").strip(), path.stat().st_mode
     except (OSError, UnicodeDecodeError) as error:
         raise ServeError(f"cannot read the key in {path} ({error}); check the file") from error
     if len(key) < _SHORTEST_KEY:
         raise ServeError(f"the key in {path} has {len(key)} characters; use {_SHORTEST_KEY} or more")
+    if not (key.isascii() and key.isprintable()):
+        raise ServeError(f"the key in {path} is not one line of ASCII characters, as a header takes it; write another")
+    if mode & 0o077:
+        print(f"others may read the key in {path}; run chmod 600 on it", file=sys.stderr)
     return key

@@ -72,6 +72,7 @@ def everywhere(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, 
     """A server on all addresses of this machine."""
     folder = tmp_path_factory.mktemp("everywhere")
     (folder / "key").write_text(KEY + "\n")
+    (folder / "key").chmod(0o600)
     running = start(folder, environment, "--host", "0.0.0.0", "--key-file", str(folder / "key"))
     yield running
     stop(running)
@@ -82,6 +83,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
     """A server that asks TCP clients for a key."""
     folder = tmp_path_factory.mktemp("guarded")
     (folder / "key").write_text(KEY + "\n")
+    (folder / "key").chmod(0o600)
     running = start(folder, environment, "--key-file", str(folder / "key"))
     yield running
     stop(running)

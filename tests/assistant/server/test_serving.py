@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from assistant.server.listening import unix_socket
 from tests.assistant.conftest import IGNORED, Bedside
@@ -131,6 +132,24 @@ def test_other_machines_are_let_in_with_a_key_only(tmp_path: Path, bedside: Beds
     (tmp_path / "key").write_text("short")
     done = bedside("serve", "--key-file", str(tmp_path / "key"), "--socket", str(tmp_path / "b.sock"))
     assert "has 5 characters; use 16 or more" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["one-line-0123456789\nanother", "tabbed\t0123456789abcdef", "schlüssel-0123456789"])
+def test_a_key_that_no_header_can_hold_is_refused(tmp_path: Path, bedside: Bedside, key: str) -> None:
+    (tmp_path / "key").write_text(key + "\n", "utf-8")
+    done = bedside("serve", "--key-file", str(tmp_path / "key"), "--socket", str(tmp_path / "b.sock"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"the key in {tmp_path / 'key'} is not one line of ASCII characters" in done.stderr
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o600, 0), (0o640, 1), (0o604, 1)])
+def test_a_key_that_others_may_read_is_told(tmp_path: Path, bedside: Bedside, mode: int, told: int) -> None:
+    path = tmp_path / "key"
+    path.write_text("a-key-0123456789")
+    path.chmod(mode)
+    done = bedside("serve", "--key-file", str(path), "--socket", str(tmp_path / ("s" * 108)))
+    assert done.stderr.count(f"others may read the key in {path}; run chmod 600 on it\n") == told
+    assert done.stderr.count("\n") == told + 1
 
 
 def test_the_unix_socket_is_open_to_owner_and_group_only(served: Served) -> None:
