@@ -38,6 +38,7 @@ class KeptPrompts:
         self._folder, self._key, self._states = folder, key, states
         self._missing: list[tuple[int, ...]] = []
         self._writers: list[threading.Thread] = []
+        self._untold = threading.Lock()
         for prompt in dict.fromkeys(tuple(prompt) for prompt in prompts if len(prompt) >= SHORTEST_TOKENS):
             data = self._read(prompt)
             if data is None:
@@ -50,7 +51,7 @@ class KeptPrompts:
         return [prompt for prompt in self._missing if common_prefix(prompt, tokens) == len(prompt)]
 
     def keep(self, prompt: tuple[int, ...], data: NDArray[np.uint8]) -> None:
-        """Keep the state of a prompt, in memory at once, on disk soon; where there is no room it is read again next time."""
+        """Keep the state of a prompt, in memory at once, on disk soon; where there is no room that is told."""
         self._missing.remove(prompt)
         if not self._states.pin(prompt, data):
             _LOG.warning(
@@ -83,7 +84,7 @@ class KeptPrompts:
         return data if hashlib.sha256(data.data).digest() == digest.tobytes() else None
 
     def _write(self, path: Path, data: NDArray[np.uint8]) -> None:
-        with suppress(StorageError, OSError):
+        try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(data))
             require_space(self._folder, len(data), free_space)
@@ -92,6 +93,9 @@ class KeptPrompts:
                 with temporary.open("wb") as stream:
                     stream.write(hashlib.sha256(data.data).digest())
                     stream.write(data.data)
+        except (StorageError, OSError) as error:
+            if self._untold.acquire(blocking=False):  # once: each further prompt would fail alike
+                _LOG.warning("system messages are read again after a restart: their states cannot be kept (%s)", error)
 
     def _make_room(self, needed_bytes: int) -> None:
         found = sorted(self._files(), key=lambda file: file[1].st_mtime)

@@ -103,12 +103,32 @@ def test_another_model_context_or_library_starts_cold(
 
 
 def test_a_folder_that_cannot_be_written_costs_only_warmth(
-    model: Model, tmp_path: Path, beginning: tuple[int, ...], prompt: tuple[int, ...]
+    model: Model,
+    tmp_path: Path,
+    beginning: tuple[int, ...],
+    prompt: tuple[int, ...],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "file").write_text("")
     with started(model, tmp_path / "file" / "states", beginning) as scheduler:
         ask(scheduler, prompt)
         assert ask(scheduler, prompt)[0] == len(prompt) - 1
+    assert len(caplog.messages) == 1
+
+
+def test_states_that_cannot_be_kept_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kept_module, "free_space", lambda _: 0)
+    prompts = [tuple(range(number, number + 40)) for number in range(2)]
+    kept = KeptPrompts(tmp_path, "k", prompts, StateCache(1000))
+    for prompt in prompts:
+        kept.keep(prompt, np.zeros(80, np.uint8))
+    kept.close()
+    (told,) = caplog.messages
+    assert told.startswith("system messages are read again after a restart: their states cannot be kept (")
+    assert "\n" not in told
+    assert not list(tmp_path.iterdir())
 
 
 def test_one_that_is_too_large_is_told_and_not_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
