@@ -18,6 +18,8 @@ from models.runtime.library import llama
 from models.runtime.model import Model
 
 MAX_SCHEMA_BYTES = 64 * 2**10
+MAX_SCHEMA_DEPTH = 100
+"""Lists and objects in one another; llguidance's own reader stops at 128."""
 _LIMITS = LLParserLimits(
     initial_lexer_fuel=1_000_000,
     step_lexer_fuel=200_000,
@@ -28,6 +30,8 @@ _LIMITS = LLParserLimits(
 )
 _STYLE: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """As json.dumps writes. Where any white space may stand, a small model writes nothing else."""
+_OWN_LEXER = "x-guidance"
+"""llguidance's extension: it is read at the root of a schema, and may allow anything for white space."""
 _SHOWN_CHARACTERS = 200
 
 
@@ -63,6 +67,10 @@ class SchemaCompiler:
 
     def compile(self, schema: dict[str, Any]) -> SchemaMatcher:
         """A matcher at its start. Raises SchemaError for one that is too large or not supported."""
+        if _OWN_LEXER in schema:
+            raise SchemaError(f"the JSON schema has {_OWN_LEXER}, which is not supported; leave it out")
+        if _is_deeper(schema, MAX_SCHEMA_DEPTH):
+            raise SchemaError(f"the JSON schema is nested more than {MAX_SCHEMA_DEPTH} deep; flatten it")
         text = json.dumps(schema)
         if len(text.encode()) > MAX_SCHEMA_BYTES:
             raise SchemaError(f"the JSON schema has {len(text.encode())} bytes; at most {MAX_SCHEMA_BYTES} are taken")
@@ -100,6 +108,19 @@ def _token_trie(model: Model) -> LLTokenizer:
         tokens=texts, vocab_ptr=model.vocab, tokenize_fptr=function, eos_token=ends, slices=None
     )
     return trie
+
+
+def _is_deeper(schema: Any, most: int) -> bool:
+    """Whether more than `most` lists and objects lie in one another; by levels, as recursion would itself run out of stack."""
+    level = [schema]
+    for _ in range(most):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _patterns_to_meet(schema: Any) -> int:

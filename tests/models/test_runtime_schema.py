@@ -13,7 +13,7 @@ from models.runtime.errors import SchemaError
 from models.runtime.generate import generate
 from models.runtime.model import Model
 from models.runtime.sampler import Sampler, SamplingOptions
-from models.runtime.schema import MAX_SCHEMA_BYTES, SchemaCompiler
+from models.runtime.schema import MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, SchemaCompiler
 
 DOSE: dict[str, Any] = {
     "type": "object",
@@ -85,11 +85,34 @@ def test_every_token_that_is_ruled_out_would_break_the_schema(model: Model, comp
         ({"type": "nothing"}, "cannot be used"),
         ({"description": "x" * MAX_SCHEMA_BYTES}, r"has 655\d\d bytes; at most 65536 are taken"),
         ({"$ref": "#/missing"}, "cannot be used"),
+        (
+            {"x-guidance": {"whitespace_pattern": "x+", "whitespace_flexible": True}},
+            "x-guidance, which is not supported",
+        ),
+        (json.loads('{"allOf":[' * 200 + '{"pattern":"a"}' + "]}" * 200), "nested more than 100 deep"),
+        (json.loads('{"not":' * MAX_SCHEMA_DEPTH + "{}" + "}" * MAX_SCHEMA_DEPTH), "nested more than 100 deep"),
     ],
 )
 def test_what_cannot_be_kept_to_is_refused(compiler: SchemaCompiler, schema: dict[str, Any], told: str) -> None:
     with pytest.raises(SchemaError, match=told):
         compiler.compile(schema)
+
+
+def test_a_schema_as_deep_as_is_taken_is_compiled(compiler: SchemaCompiler) -> None:
+    pairs = MAX_SCHEMA_DEPTH // 2 - 1
+    compiler.compile(json.loads('{"allOf":[' * pairs + '{"type":"integer"}' + "]}" * pairs))
+
+
+def test_a_rule_for_white_space_below_the_root_is_none(model: Model, compiler: SchemaCompiler) -> None:
+    """There the name is an annotation, or that of a client's own property."""
+    rule = {"x-guidance": {"whitespace_pattern": "x+", "whitespace_flexible": True}}
+    whole = {"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#/$defs/a"}, "x-guidance": {}}}
+    matcher = compiler.compile({**whole, "$defs": {"a": {"type": "array", **rule}}})
+    for token in model.tokenize('{"a": [', add_bos=False, parse_special=False):
+        matcher.accept(token)
+    logits = np.zeros(model.n_vocab, dtype=np.float32)
+    matcher.mask(logits)
+    assert not any(model.token_bytes(token).startswith(b"x") for token in np.flatnonzero(logits == 0).tolist())
 
 
 def test_patterns_to_be_met_at_once_are_refused_before_they_are_compiled(compiler: SchemaCompiler) -> None:
