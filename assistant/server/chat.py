@@ -37,7 +37,7 @@ def chat_router(service: Service) -> APIRouter:
         service.check_model(body.model)
         reply = _Reply(service, body, await service.preparing.run(http, partial(_prepare, service, body)))
         if body.stream:
-            return await stream(reply.frames())
+            return await stream(reply.frames(), http.url.path)
         return JSONResponse(await unless_disconnected(http, reply.whole()))
 
     return router
@@ -90,8 +90,7 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     if names:
         requests = service.requests(body, prompt, most=answer_tokens, logprobs=body.logprob_count, ends_repetition=True)
         return _Prepared(requests, arranged, dropped)
-    schema = None if body.response_format is None else body.response_format.schema_of_answer
-    requests = service.requests(body, prompt, most=most, schema=schema, logprobs=body.logprob_count)
+    requests = service.requests(body, prompt, most=most, schema=body.schema_of_answer, logprobs=body.logprob_count)
     return _Prepared(requests, None, dropped)
 
 

@@ -32,7 +32,7 @@ def completions_router(service: Service) -> APIRouter:
         requests = await service.preparing.run(http, partial(_requests, service, body))
         reply = _Reply(service, body, requests)
         if body.stream:
-            return await stream(reply.frames())
+            return await stream(reply.frames(), http.url.path)
         return JSONResponse(await unless_disconnected(http, reply.whole()))
 
     return router

@@ -1,5 +1,6 @@
 """Refusals in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`, never with a text that was sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -48,7 +49,16 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     )
 }
 """What every path may answer."""
-_NOT_FIELDS = ("body", "str", "int", "TextPart", "single", "texts", "ids", "id_lists")
+_NOT_FIELDS = ("body", "str", "int", "single", "texts", "ids", "id_lists", "parts")
+_TEXT_FIELDS = {
+    "/v1/chat/completions": "messages",
+    "/v1/completions": "prompt",
+    "/v1/embeddings": "input",
+    "/tokenize": "messages",
+    "/detokenize": "tokens",
+}
+_LIBRARY_FIELDS = {"/v1/chat/completions": "bedside", "/v1/knowledge/search": "libraries"}
+_SCHEMA_FIELDS = {"/v1/chat/completions": "response_format"}
 
 
 @dataclass
@@ -67,27 +77,27 @@ class ApiError(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
 
-_KNOWN: tuple[tuple[type[BedsideError], int, str], ...] = (
-    (PromptTooLongError, 400, "context_length_exceeded"),
-    (ContextFull, 503, "context_full"),
-    (QueueFullError, 429, "queue_full"),
-    (EngineClosedError, 503, "not_ready"),
-    (SchemaError, 400, "invalid_schema"),
-    (SamplingError, 400, "invalid_value"),
-    (LibraryError, 404, "library_not_found"),
-    (UnknownTokenError, 400, "invalid_value"),
-    (TemplateError, 400, "invalid_messages"),
-    (RuntimeFailure, 500, "engine"),
+_KNOWN: tuple[tuple[type[BedsideError], int, str, dict[str, str]], ...] = (
+    (PromptTooLongError, 400, "context_length_exceeded", _TEXT_FIELDS),
+    (ContextFull, 503, "context_full", {}),
+    (QueueFullError, 429, "queue_full", {}),
+    (EngineClosedError, 503, "not_ready", {}),
+    (SchemaError, 400, "invalid_schema", _SCHEMA_FIELDS),
+    (SamplingError, 400, "invalid_value", {}),
+    (LibraryError, 404, "library_not_found", _LIBRARY_FIELDS),
+    (UnknownTokenError, 400, "invalid_value", _TEXT_FIELDS),
+    (TemplateError, 400, "invalid_messages", _TEXT_FIELDS),
+    (RuntimeFailure, 500, "engine", {}),
 )
 
 
-def api_error(error: Exception) -> ApiError:
-    """What an error of ours looks like from outside; of any other only its kind is told."""
+def api_error(error: Exception, path: str = "") -> ApiError:
+    """What an error of ours looks like from outside, where `path` was asked; of any other only its kind is told."""
     if isinstance(error, ApiError):
         return error
-    for kind, status, code in _KNOWN:
+    for kind, status, code, fields in _KNOWN:
         if isinstance(error, kind):
-            return ApiError(status, str(error), code)
+            return ApiError(status, str(error), code, fields.get(path))
     return ApiError(500, f"the server has failed ({type(error).__name__}); report it", "internal")
 
 
@@ -102,16 +112,7 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        if first["type"] == "json_invalid":
-            return answer(ApiError(400, "the body is not JSON; correct it", "invalid_json"))
-        # Of a union's alternatives pydantic names the validator, too; only fields and places are for the client.
-        place = [str(part) for part in first["loc"] if str(part).isidentifier() or str(part).isdigit()]
-        place = [part for part in place if part not in _NOT_FIELDS]
-        message = str(first["msg"]).removeprefix("Value error, ")
-        named = f"{'.'.join(place)}: {message}" if place else message
-        param = place[0] if place else message.split(maxsplit=1)[0]
-        return answer(ApiError(400, named, "invalid_value", param))
+        return answer(_invalid(error.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:
@@ -119,5 +120,22 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     @app.exception_handler(BedsideError)
-    async def failed(_: Request, error: Exception) -> JSONResponse:
-        return answer(api_error(error))
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return answer(api_error(error, request.url.path))
+
+
+def _invalid(found: Mapping[str, Any]) -> ApiError:
+    """What pydantic found: an entry of `errors()`."""
+    if found["type"] == "json_invalid":
+        return ApiError(400, "the body is not JSON; correct it", "invalid_json")
+    parts = [str(part) for part in found["loc"]]
+    if parts[-1] == "[key]":
+        parts = parts[:-2]  # the key itself is whatever the client wrote
+    # Of a union's alternatives pydantic names the validator, too; only fields and places are for the client.
+    place = [part for part in parts if (part.isidentifier() or part.isdigit()) and part not in _NOT_FIELDS]
+    message = str(found["msg"]).removeprefix("Value error, ")
+    if place:
+        return ApiError(400, f"{'.'.join(place)}: {message}", "invalid_value", place[0])
+    if found["type"] == "refused":
+        return ApiError(400, message, "invalid_value", found["ctx"]["field"])
+    return ApiError(400, "the body is not a JSON object; send one", "invalid_value")

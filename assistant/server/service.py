@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from assistant.server.metrics import Metrics
 from assistant.server.power import LivePower
 from assistant.server.preparing import Preparing
 from assistant.server.wire import Sampled
+from models.runtime.errors import UnknownTokenError
 from models.runtime.sampler import SamplingOptions
 from models.runtime.schema import SchemaMatcher
 
@@ -100,6 +101,10 @@ class Service:
     ) -> list[Request]:
         """The engine's requests of one prompt: `n` of them, seeds counted up."""
         loaded = self.text_model()
+        try:
+            loaded.model.check_tokens(tuple(body.logit_bias or {}))
+        except UnknownTokenError as error:
+            raise ApiError(400, f"logit_bias: {error}", "invalid_value", "logit_bias") from error
         left = max(loaded.most_tokens - len(prompt), 1)
         wanted = DEFAULT_ANSWER_TOKENS if most is None else most
         return [
@@ -181,11 +186,6 @@ async def usage(service: Service, ended: Sequence[Finished]) -> dict[str, object
 
 
 def _options(body: Sampled, place: int) -> SamplingOptions:
-    biases: Mapping[str, float] = body.logit_bias or {}
-    try:
-        pairs = tuple((int(token), bias) for token, bias in biases.items())
-    except ValueError as error:
-        raise ApiError(400, "logit_bias: the keys are token ids", "invalid_value", "logit_bias") from error
     return SamplingOptions(
         temperature=body.temperature if body.temperature >= _COLDEST else 0.0,
         top_k=body.top_k,
@@ -194,6 +194,6 @@ def _options(body: Sampled, place: int) -> SamplingOptions:
         repeat_penalty=body.repeat_penalty,
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
-        logit_bias=pairs,
+        logit_bias=tuple((body.logit_bias or {}).items()),
         seed=None if body.seed is None else (body.seed + place) % _SEEDS,
     )

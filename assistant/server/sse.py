@@ -19,19 +19,22 @@ def frame(content: dict[str, Any]) -> bytes:
     )
 
 
-async def until_done(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def until_done(frames: AsyncIterator[bytes], path: str = "") -> AsyncIterator[bytes]:
     """The frames, then the closing one; after an error the error instead."""
     try:
         async for each in frames:
             yield each
     except Exception as error:
-        yield frame(api_error(error).body)
+        yield frame(api_error(error, path).body)
         return
     yield DONE
 
 
-async def stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
-    """A response that streams the frames. What fails before the first of them is raised, so that it gets a status."""
+async def stream(frames: AsyncIterator[bytes], path: str = "") -> StreamingResponse:
+    """A response that streams the frames of what was sent to `path`.
+
+    What fails before the first of them is raised, so that it gets a status.
+    """
     first = await anext(frames, None)
 
     async def all_frames() -> AsyncIterator[bytes]:
@@ -41,4 +44,4 @@ async def stream(frames: AsyncIterator[bytes]) -> StreamingResponse:
             yield each
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(until_done(all_frames()), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(until_done(all_frames(), path), media_type="text/event-stream", headers=headers)

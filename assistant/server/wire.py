@@ -2,7 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 MAX_CHOICES = 8
 MAX_PROMPTS = 64
@@ -16,6 +26,25 @@ MAX_BIASES = 300
 MAX_STOP_CHARACTERS = 256
 UNSUPPORTED = ("tools", "functions", "audio", "modalities", "prediction", "web_search_options")
 """Fields that change an answer and are not carried out: refused rather than passed over."""
+CONSTRAINTS = (
+    "grammar",
+    "json_schema",
+    "regex",
+    "ebnf",
+    "guided_json",
+    "guided_regex",
+    "guided_choice",
+    "guided_grammar",
+    "structured_outputs",
+)
+"""Fields by which other servers are told what an answer must keep to; an empty object is such a rule as well."""
+MOST_BIAS = 100.0
+_PARTS = {"image_url": "images", "input_audio": "audio", "file": "files"}
+
+
+def _refusal(field: str, message: str) -> PydanticCustomError:
+    """What a check over several fields raises: the field that the client is told of, and why."""
+    return PydanticCustomError("refused", "{message}", {"field": field, "message": message})
 
 
 def _encodable(text: str) -> str:
@@ -30,8 +59,20 @@ Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_enc
 Passage = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
 Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS), AfterValidator(_encodable)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+Stops = Annotated[
+    Annotated[Stop, Tag("single")] | Annotated[list[Stop], Field(fail_fast=True, max_length=MAX_STOPS), Tag("texts")],
+    Discriminator(lambda given: "texts" if isinstance(given, list) else "single"),
+]
 TokenIds = Annotated[list[TokenId], Field(fail_fast=True, min_length=1, max_length=MAX_TOKENS)]
 """One wrong entry is enough to refuse a list: a report on each of a million would take the server's breath away."""
+
+
+def _form(given: Any) -> str:
+    """Which of the forms of an input is meant, so that a refusal speaks of that one only."""
+    if not isinstance(given, list):
+        return "single"
+    first = given[0] if given else ""
+    return "id_lists" if isinstance(first, list) else "ids" if isinstance(first, int | float) else "texts"
 
 
 class _Wire(BaseModel):
@@ -62,8 +103,10 @@ class Sampled(_Wire):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    logit_bias: dict[str, float] | None = None
-    stop: Stop | Annotated[list[Stop], Field(fail_fast=True, max_length=MAX_STOPS)] | None = None
+    logit_bias: (
+        Annotated[dict[int, Annotated[float, Field(ge=-MOST_BIAS, le=MOST_BIAS)]], Field(max_length=MAX_BIASES)] | None
+    ) = None
+    stop: Stops | None = None
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] = 1
     end_repetition: bool = False
     """Ours: an answer that turns in a circle is ended."""
@@ -83,13 +126,25 @@ class Sampled(_Wire):
         """Refuse what is not carried out; a field that is null is one that was left out."""
         if not isinstance(data, dict):
             return data
-        for name in UNSUPPORTED:
-            if data.get(name):
-                raise ValueError(f"{name} is not supported; leave it out")
+        unsupported = [name for name in UNSUPPORTED if data.get(name)]
+        unsupported += [name for name in CONSTRAINTS if data.get(name) not in (None, "", [], False)]
+        unsupported += [
+            name for name in ("tool_choice", "function_call") if data.get(name) not in (None, "none", "auto")
+        ]
+        if unsupported:
+            raise _refusal(unsupported[0], f"{unsupported[0]} is not supported; leave it out")
         biases = data.get("logit_bias")
-        if isinstance(biases, dict) and len(biases) > MAX_BIASES:
-            raise ValueError(f"logit_bias names {len(biases)} tokens; give {MAX_BIASES} at most")
+        if isinstance(biases, dict) and len(biases) > MAX_BIASES:  # before each of them is looked at
+            raise _refusal("logit_bias", f"logit_bias names {len(biases)} tokens; give {MAX_BIASES} at most")
         return {name: value for name, value in data.items() if value is not None}
+
+
+def _of_text(part: Any) -> Any:
+    kind = part.get("type", "text") if isinstance(part, dict) else "text"
+    if kind != "text":
+        what = _PARTS.get(str(kind), "parts of this type")
+        raise PydanticCustomError("part", "{what} are not supported; send text only", {"what": what})
+    return part
 
 
 class TextPart(_Wire):
@@ -97,6 +152,17 @@ class TextPart(_Wire):
 
     type: Literal["text"]
     text: Text
+
+
+Content = Annotated[
+    Annotated[Text, Tag("single")]
+    | Annotated[
+        list[Annotated[TextPart, BeforeValidator(_of_text)]],
+        Field(fail_fast=True, min_length=1, max_length=64),
+        Tag("parts"),
+    ],
+    Discriminator(lambda given: "parts" if isinstance(given, list) else "single"),
+]
 
 
 class MessageExtras(_Wire):
@@ -110,8 +176,7 @@ class Message(_Wire):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(fail_fast=True, min_length=1, max_length=64)]
-
+    content: Content
     bedside: MessageExtras | None = None
 
     @property
@@ -146,10 +211,17 @@ class ResponseFormat(_Wire):
             return {"type": "object"}
         return self.json_schema.schema_ if self.json_schema is not None else None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_bare_schema(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("schema") is not None:
+            raise ValueError("give the schema as json_schema.schema, with the type json_schema")
+        return data
+
     @model_validator(mode="after")
     def _has_schema(self) -> "ResponseFormat":
-        if self.type == "json_schema" and self.json_schema is None:
-            raise ValueError("response_format json_schema needs the field json_schema")
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("the type json_schema and the field json_schema go together; give both or neither")
         return self
 
 
@@ -181,15 +253,20 @@ class ChatRequest(Sampled):
         return "off" if self.bedside is None else self.bedside.knowledge
 
     @property
+    def schema_of_answer(self) -> dict[str, Any] | None:
+        """The JSON schema to keep to, if any."""
+        return None if self.response_format is None else self.response_format.schema_of_answer
+
+    @property
     def drops_oldest(self) -> bool:
         """Whether the oldest turns give way to an answer."""
         return self.bedside is not None and self.bedside.overflow == "drop_oldest"
 
     @model_validator(mode="after")
     def _one_grounded_answer(self) -> "ChatRequest":
-        if self.knowledge != "off" and (self.n > 1 or self.response_format is not None):
+        if self.knowledge != "off" and (self.n > 1 or self.schema_of_answer is not None):
             field = "n" if self.n > 1 else "response_format"
-            raise ValueError(f"{field} cannot be had with knowledge; leave one of them out")
+            raise _refusal(field, f"{field} cannot be had with knowledge; leave one of them out")
         return self
 
     @property
@@ -198,15 +275,26 @@ class ChatRequest(Sampled):
         return self.top_logprobs if self.logprobs else None
 
 
+Prompt = Annotated[
+    Annotated[Text, Tag("single")]
+    | Annotated[TokenIds, Tag("ids")]
+    | Annotated[list[Text], Field(fail_fast=True, min_length=1, max_length=MAX_PROMPTS), Tag("texts")]
+    | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=MAX_PROMPTS), Tag("id_lists")],
+    Discriminator(_form),
+]
+
+
+class PlainFormat(_Wire):
+    """A completion is text; a schema is kept to in a conversation only."""
+
+    type: Literal["text"]
+
+
 class CompletionRequest(Sampled):
     """`POST /v1/completions`."""
 
-    prompt: (
-        Text
-        | TokenIds
-        | Annotated[list[Text], Field(fail_fast=True, min_length=1, max_length=MAX_PROMPTS)]
-        | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=MAX_PROMPTS)]
-    )
+    prompt: Prompt
+    response_format: PlainFormat | None = None
     max_tokens: Annotated[int, Field(ge=0)] | None = 16
     echo: bool = False
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
@@ -216,20 +304,12 @@ class CompletionRequest(Sampled):
     @model_validator(mode="after")
     def _check_combination(self) -> "CompletionRequest":
         if self.suffix:
-            raise ValueError("suffix is not supported; leave it out")
+            raise _refusal("suffix", "suffix is not supported; leave it out")
         if self.best_of is not None and self.best_of != self.n:
-            raise ValueError("best_of is not supported; leave it out")
+            raise _refusal("best_of", "best_of is not supported; leave it out")
         if self.max_tokens == 0 and not self.echo:
-            raise ValueError("max_tokens 0 gives nothing without echo")
+            raise _refusal("max_tokens", "max_tokens 0 gives nothing without echo; give one of them")
         return self
-
-
-def _form(given: Any) -> str:
-    """Which of the forms of an input is meant, so that a refusal speaks of that one only."""
-    if not isinstance(given, list):
-        return "single"
-    first = given[0] if given else ""
-    return "id_lists" if isinstance(first, list) else "ids" if isinstance(first, int) else "texts"
 
 
 EmbeddingInput = Annotated[
@@ -275,7 +355,7 @@ class TokenizeRequest(_Wire):
     @model_validator(mode="after")
     def _one_of_both(self) -> "TokenizeRequest":
         if (self.prompt is None) == (self.messages is None):
-            raise ValueError("give prompt or messages, one of them")
+            raise _refusal("prompt", "prompt or messages must be there, one of them; give it")
         return self
 
 
