@@ -91,6 +91,10 @@ class Finished:
     """From the first token to the last."""
     drafted_tokens: int
     accepted_tokens: int
+    started_at: float | None = None
+    """When the prompt's processing began, monotonic."""
+    prompt_s: float | None = None
+    """From then to the first token or, of a prompt that is only scored, to its last row."""
     account: Account | None = None
     """What it cost, once that is settled; None where no meter was read when it began, or it never did."""
 

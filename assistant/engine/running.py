@@ -157,6 +157,8 @@ class Running:
             decode_s=None if self.first_at is None else self.last_at - self.first_at,
             drafted_tokens=self.drafted,
             accepted_tokens=self.accepted,
+            started_at=self.started_at,
+            prompt_s=None if self.waiting and self.reading else (self.first_at or self.read_at) - self.started_at,
             account=self.account,
         )
 

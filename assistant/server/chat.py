@@ -147,7 +147,7 @@ class _Reply:
 
     async def frames(self) -> AsyncIterator[bytes]:
         """The response in chunks: role, sources and evidence first, as soon as the request is taken."""
-        ended: list[Finished] = []
+        ended: dict[int, Finished] = {}
         started: set[int] = set()
         for each in self._of_host():
             yield each
@@ -156,11 +156,11 @@ class _Reply:
                 started.add(place)
                 yield self._chunk(place, {"role": "assistant", "content": ""}, bedside=self._first)
             if isinstance(event, Finished):
-                ended.append(event)
+                ended[place] = event
             for each in self._of_event(place, event):
                 yield each
         if self._wants("include_usage"):
-            used = await self._usage(ended)
+            used = await self._usage([ended[place] for place in sorted(ended)])
             yield frame({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": used})
 
     def _of_host(self) -> list[bytes]:
@@ -204,7 +204,7 @@ class _Reply:
         return bool(getattr(self._body.stream_options, option, False))
 
     async def _usage(self, ended: list[Finished]) -> dict[str, object]:
-        return await usage(self._service, ended) if ended else Usage().as_json()
+        return await usage(self._service, ended, self._body.n) if ended else Usage().as_json()
 
     def _chunk(
         self,

@@ -89,7 +89,8 @@ class _Reply:
             self._choice(place, self._echo(place) + answer.text, finish_reason(answer.end), self._scored(place, answer))
             for place, answer in enumerate(answers)
         ]
-        return {**self._head, "choices": choices, "usage": await self._usage([answer.end for answer in answers])}
+        used = await usage(self._service, [answer.end for answer in answers], self._body.n)
+        return {**self._head, "choices": choices, "usage": used}
 
     async def frames(self) -> AsyncIterator[bytes]:
         """The response in chunks; with `echo` the prompt comes first."""
@@ -112,14 +113,8 @@ class _Reply:
                 ended[place] = event
                 yield self._chunk(place, "" if place in echoed else self._echo(place), finish_reason(event), None)
         if self._body.stream_options is not None and self._body.stream_options.include_usage:
-            used = await self._usage([ended[place] for place in sorted(ended)])
+            used = await usage(self._service, [ended[place] for place in sorted(ended)], self._body.n)
             yield frame({**self._head, "choices": [], "usage": used})
-
-    async def _usage(self, ended: Sequence[Finished]) -> dict[str, object]:
-        block = await usage(self._service, ended)
-        prompts = sum(each.prompt_tokens for each in ended[:: self._body.n])
-        written = sum(each.completion_tokens for each in ended)
-        return {**block, "prompt_tokens": prompts, "total_tokens": prompts + written}
 
     def _echo(self, place: int) -> str:
         if not self._body.echo:

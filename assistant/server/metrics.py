@@ -24,7 +24,7 @@ class Metrics:
         self._counters = {
             name: Counter(f"bedside_{name}", text, registry=self.registry)
             for name, text in (
-                ("prompt_tokens", "Prompt tokens of finished requests"),
+                ("prompt_tokens", "Prompt tokens of finished requests, those in the cache among them"),
                 ("cached_tokens", "Prompt tokens that were in the cache"),
                 ("completion_tokens", "Tokens written"),
                 ("drafted_tokens", "Tokens computed on a guess"),
@@ -34,6 +34,9 @@ class Metrics:
         self._ended = Counter("bedside_requests", "Requests by how they ended", ["reason"], registry=self.registry)
         self._first = _histogram("time_to_first_token", "From submission to the first token", self.registry)
         self._gap = _histogram("inter_token", "Between two tokens of one answer", self.registry)
+        self._read = Counter(
+            "bedside_read_tokens", "Prompt tokens computed in bedside_prompt_seconds", registry=self.registry
+        )
         self._prompt_s = Counter("bedside_prompt_seconds", "Time spent on prompts", registry=self.registry)
         self._decode_s = Counter("bedside_decode_seconds", "Time spent on answers", registry=self.registry)
 
@@ -55,15 +58,18 @@ class Metrics:
         self._ended.labels(event.reason).inc()
         for name, counter in self._counters.items():
             counter.inc(getattr(event, name))
+        if event.prompt_s is not None:
+            self._read.inc(event.prompt_tokens - event.cached_tokens)
+            self._prompt_s.inc(event.prompt_s)
         if event.first_token_s is not None:
             self._first.observe(event.queued_s + event.first_token_s)
-            self._prompt_s.inc(event.first_token_s)
             self._decode_s.inc(event.decode_s or 0.0)
 
     def embedded(self, prompt_tokens: int, elapsed_s: float) -> None:
         """Texts whose vectors were computed."""
         self._ended.labels("stop").inc()
         self._counters["prompt_tokens"].inc(prompt_tokens)
+        self._read.inc(prompt_tokens)
         self._prompt_s.inc(elapsed_s)
 
     def failed(self) -> None:
@@ -83,17 +89,17 @@ class _Gauges(Collector):
     def __init__(self, stats: Callable[[], EngineStats | None]) -> None:
         self._stats = stats
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Read when scraped."""
         found = self._stats()
         for name, text in (
             ("running", "Requests being worked on"),
             ("waiting", "Requests in the queue"),
             ("threads", "Threads of the engine, fewer beside a busy neighbour"),
-            ("steps", "Decodes so far"),
-            ("aborted_steps", "Decodes that a cancellation ended"),
         ):
             yield GaugeMetricFamily(f"bedside_{name}", text, value=0 if found is None else getattr(found, name))
+        for name, text in (("steps", "Decodes so far"), ("aborted_steps", "Decodes that a cancellation ended")):
+            yield CounterMetricFamily(f"bedside_{name}", text, value=0 if found is None else getattr(found, name))
         yield GaugeMetricFamily(
             "bedside_memory_bytes", "Resident memory of the process", value=psutil.Process().memory_info().rss
         )

@@ -166,23 +166,10 @@ def finish_reason(finished: Finished) -> str:
     return "stop" if finished.reason in ("stop", "repetition") else "length"
 
 
-async def usage(service: Service, ended: Sequence[Finished]) -> dict[str, object]:
-    """The usage block of all choices: the prompt counts once for choices of one prompt. Comes once it is known what they cost."""
-    first = ended[0]
-    whole = Usage(
-        prompt_tokens=first.prompt_tokens,
-        completion_tokens=sum(each.completion_tokens for each in ended),
-        cached_tokens=first.cached_tokens,
-        load_s=service.text_model().load_s,
-        first_token_s=first.first_token_s,
-        decode_s=first.decode_s if len(ended) == 1 else None,
-        queued_s=first.queued_s,
-        finish_reason=first.reason,
-        drafted_tokens=sum(each.drafted_tokens for each in ended),
-        accepted_tokens=sum(each.accepted_tokens for each in ended),
-        spent=await service.power.spent(ended),
-    )
-    return whole.as_json()
+async def usage(service: Service, ended: Sequence[Finished], answers_per_prompt: int) -> dict[str, object]:
+    """The usage block of all choices, which stand in the order of their prompts. Comes once it is known what they cost."""
+    load_s, spent = service.text_model().load_s, await service.power.spent(ended)
+    return Usage.of(ended, answers_per_prompt=answers_per_prompt, load_s=load_s, spent=spent).as_json()
 
 
 def _options(body: Sampled, place: int) -> SamplingOptions:

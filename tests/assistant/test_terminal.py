@@ -76,7 +76,9 @@ def answer(index: Index) -> Answer:
         Check(0, 13, (1,), "model", "unsupported", ("number", "unit")),
         Check(14, 19, (), "model", "uncited", ()),
     )
-    usage = Usage(100, 21, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length").as_json()
+    usage = Usage(
+        100, 21, decode_tokens=20, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length"
+    ).as_json()
     return Answer(text, index.documents[0].passages[:1], "insufficient", checks, usage, "reference", "not for use")
 
 
@@ -95,7 +97,9 @@ def test_the_last_line_gives_speed_model_and_notice(answer: Answer) -> None:
 @pytest.mark.parametrize(("kind", "told"), [("measured", "supply"), ("estimated", "supply, estimated")])
 def test_the_last_line_gives_energy_where_it_was_measured(answer: Answer, kind: Kind, told: str) -> None:
     spent = Spent(Meter("hwmon", "power1_input", "supply", kind), joules=14.0, watts=5.6)
-    usage = Usage(100, 21, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length", spent=spent).as_json()
+    usage = Usage(
+        100, 21, decode_tokens=20, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length", spent=spent
+    ).as_json()
     assert summary(replace(answer, usage=usage)) == (
         f"10.0 tok/s · first token 0.50 s · 14.0 J at 5.6 W ({told}) · 1.50 tok/J · model reference · not for use"
     )

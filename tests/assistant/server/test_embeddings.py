@@ -129,8 +129,8 @@ def test_fewer_dimensions_are_the_first_ones_at_length_1(embedding: Served) -> N
         ({"input": [5, "x"]}, "input", "input.1: Input should be a valid integer"),
         ({"input": "\ud800"}, "input", "unicode"),
         ({"input": [-1]}, "input", "greater than or equal to 0"),
-        ({"input": [512]}, None, "token id 512 is outside the vocabulary of 512"),
-        ({"input": [[6], [6] * 257]}, None, "input 1 has 257 tokens and the model reads 256 at once; shorten it"),
+        ({"input": [512]}, "input", "token id 512 is outside the vocabulary of 512"),
+        ({"input": [[6], [6] * 257]}, "input", "input 1 has 257 tokens and the model reads 256 at once; shorten it"),
         ({"input": "x", "dimensions": 0}, "dimensions", "greater than or equal to 1"),
         ({"input": "x", "dimensions": 65}, "dimensions", "65 are more than the model's 64"),
         ({"input": "x", "encoding_format": "int8"}, "encoding_format", "'float' or 'base64'"),
@@ -215,7 +215,7 @@ def test_a_client_that_leaves_ends_the_decode_of_its_texts(tmp_path: Path, envir
         found = client.get("/metrics").text
         assert client.post(PATH, json={"input": "x"}).status_code == 200
     assert 'bedside_requests_total{reason="cancelled"} 1.0' in found
-    assert counted(found, "bedside_aborted_steps") == 1
+    assert counted(found, "bedside_aborted_steps_total") == 1
     stop(running)
 
 
