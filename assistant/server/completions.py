@@ -12,6 +12,7 @@ from assistant.engine.loaded import LoadedModel
 from assistant.engine.request import Finished, Piece, PromptScores, Queued, Request, TokenLogprob
 from assistant.server.errors import ApiError
 from assistant.server.follow import Followed, follow
+from assistant.server.offsets import AnswerOffsets, Placed, prompt_offsets
 from assistant.server.preparing import GoOn
 from assistant.server.service import Service, finish_reason, new_id, now, text_ids, usage
 from assistant.server.shapes import Completion, answer_or_stream
@@ -96,7 +97,9 @@ class _Reply:
         """The response in chunks; with `echo` the prompt comes first."""
         ended: dict[int, Finished] = {}
         echoed: set[int] = set()
-        offsets = [len(self._echo(place)) for place in range(len(self._requests))]
+        offsets = [
+            AnswerOffsets(self._model.token_bytes, len(self._echo(place))) for place in range(len(self._requests))
+        ]
         async for place, event in follow(self._service, self._requests):
             if isinstance(event, Idle | Queued):
                 yield KEEP_ALIVE  # the first at once: only who is written to is noticed when he leaves
@@ -106,12 +109,11 @@ class _Reply:
             elif isinstance(event, Piece):
                 text = event.text if place in echoed else self._echo(place) + event.text
                 echoed.add(place)
-                told = None if self._body.logprobs is None else self._told(event.logprobs, offsets[place])
-                offsets[place] += len(event.text)
-                yield self._chunk(place, text, None, told)
+                yield self._chunk(place, text, None, self._told_now(offsets[place].take(event)))
             elif isinstance(event, Finished):
                 ended[place] = event
-                yield self._chunk(place, "" if place in echoed else self._echo(place), finish_reason(event), None)
+                text = "" if place in echoed else self._echo(place)
+                yield self._chunk(place, text, finish_reason(event), self._told_now(offsets[place].finish()))
         if self._body.stream_options is not None and self._body.stream_options.include_usage:
             used = await usage(self._service, [ended[place] for place in sorted(ended)], self._body.n)
             yield frame({**self._head, "choices": [], "usage": used})
@@ -128,35 +130,36 @@ class _Reply:
     def _scored(self, place: int, answer: Followed) -> dict[str, Any] | None:
         if self._body.logprobs is None:
             return None
+        offsets = AnswerOffsets(self._model.token_bytes, len(self._echo(place)))
+        whole = Piece(tuple(answer.tokens), answer.text, tuple(answer.logprobs))
+        told = self._told([*offsets.take(whole), *offsets.finish()])
         if not self._body.echo:
-            return self._told(answer.logprobs, 0)
+            return told
         prompt = self._told_prompt(place, answer.prompt_scores)
-        told = self._told(answer.logprobs, len(self._echo(place)))
         return {name: prompt[name] + told[name] for name in prompt}
 
     def _told_prompt(self, place: int, scores: Sequence[TokenLogprob]) -> dict[str, Any]:
         """Entries of the whole prompt: nothing came before its first token, which has no probability."""
-        first = _spelled(self._model, self._requests[place].prompt[0])
-        # The BOS that was put before a text is no part of the text.
-        told = self._told(scores, len(first) if self._echo(place).startswith(first) else 0)
+        prompt = self._requests[place].prompt
+        spelled = (self._model.token_bytes(token, special=True) for token in prompt)
+        offsets = prompt_offsets(spelled, self._echo(place))
+        told = self._told(list(zip(scores, offsets[1:], strict=True)))
         return {
-            "tokens": [first, *told["tokens"]],
+            "tokens": [_spelled(self._model, prompt[0]), *told["tokens"]],
             "token_logprobs": [None, *told["token_logprobs"]],
             "top_logprobs": [None, *told["top_logprobs"]],
-            "text_offset": [0, *told["text_offset"]],
+            "text_offset": offsets,
         }
 
-    def _told(self, found: Sequence[TokenLogprob], offset: int) -> dict[str, Any]:
-        tokens = [_spelled(self._model, each.token) for each in found]
-        offsets = []
-        for token in tokens:
-            offsets.append(offset)
-            offset += len(token)
+    def _told_now(self, found: Sequence[Placed]) -> dict[str, Any] | None:
+        return self._told(found) if found else None
+
+    def _told(self, found: Sequence[Placed]) -> dict[str, Any]:
         return {
-            "tokens": tokens,
-            "token_logprobs": [each.logprob for each in found],
-            "top_logprobs": [{_spelled(self._model, token): value for token, value in each.top} for each in found],
-            "text_offset": offsets,
+            "tokens": [_spelled(self._model, each.token) for each, _ in found],
+            "token_logprobs": [each.logprob for each, _ in found],
+            "top_logprobs": [{_spelled(self._model, token): value for token, value in each.top} for each, _ in found],
+            "text_offset": [place for _, place in found],
         }
 
     def _choice(self, place: int, text: str, reason: str | None, logprobs: dict[str, Any] | None) -> dict[str, Any]:

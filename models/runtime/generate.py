@@ -92,6 +92,11 @@ class Utf8Stream:
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
+    @property
+    def begun(self) -> bool:
+        """Whether a code point waits for its last bytes."""
+        return bool(self._decoder.getstate()[0])
+
     def push(self, data: bytes) -> str:
         """The text that `data` completes; bytes that can never be UTF-8 become U+FFFD."""
         return self._decoder.decode(data)
