@@ -14,7 +14,7 @@ from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.server.chat import chat_router
 from assistant.server.completions import completions_router
 from assistant.server.device import device_router
-from assistant.server.door import Door, DoorRules
+from assistant.server.door import OPEN_PATHS, Door, DoorRules
 from assistant.server.embeddings import embeddings_router
 from assistant.server.errors import REFUSALS, add_handlers
 from assistant.server.knowledge import knowledge_router
@@ -60,7 +60,7 @@ def create_app(
         redoc_url=None,
         responses=REFUSALS,
     )
-    app.openapi = partial(_document, app)  # type: ignore[method-assign]  # as FastAPI has it done
+    app.openapi = partial(_document, app, rules)  # type: ignore[method-assign]  # as FastAPI has it done
     add_handlers(app)
     for router in _ROUTERS:
         app.include_router(router(service))
@@ -90,13 +90,20 @@ async def _lifespan(
         await asyncio.to_thread(service.power.monitor.stop)
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's own document without the 422 that it believes to answer: here that is a 400."""
+def _document(app: FastAPI, rules: DoorRules) -> dict[str, Any]:
+    """FastAPI's own document without the 422 that it believes to answer, which is a 400 here, and with the door's key.
+
+    Where no key is asked for, any or none will do, and a client that must send one finds how.
+    """
     if app.openapi_schema is None:
         app.openapi_schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        for path in app.openapi_schema["paths"].values():
-            for operation in path.values():
+        bearer = {"type": "http", "scheme": "bearer", "description": "Asked for over TCP where the server has a key"}
+        app.openapi_schema.setdefault("components", {})["securitySchemes"] = {"key": bearer}
+        needed: list[dict[str, list[str]]] = [{"key": []}] if rules.key is not None else [{}, {"key": []}]
+        for path, operations in app.openapi_schema["paths"].items():
+            for operation in operations.values():
                 operation["responses"].pop("422", None)
+                operation["security"] = [] if path in OPEN_PATHS else needed
     return app.openapi_schema
 
 

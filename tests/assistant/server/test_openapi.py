@@ -95,6 +95,27 @@ def test_answers_have_the_shape_that_is_told(
     assert ("text/event-stream" in operation["responses"]["200"]["content"]) == (named in STREAMED)
 
 
+def test_the_document_tells_who_must_send_a_key(served: Served, guarded: Served) -> None:
+    with served.local() as free, guarded.local() as asking:
+        documents = [client.get("/openapi.json").json() for client in (free, asking)]
+    wanted: list[list[dict[str, Any]]] = [[{}, {"key": []}], [{"key": []}]]
+    for document, needed in zip(documents, wanted, strict=True):
+        scheme = document["components"]["securitySchemes"]["key"]
+        assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+        assert document["paths"]["/v1/completions"]["post"]["security"] == needed
+        assert document["paths"]["/health"]["get"]["security"] == []
+
+
+@pytest.mark.parametrize("shape", ["ChatRequest", "CompletionRequest"])
+def test_the_document_tells_the_limits_of_biases(served: Served, shape: str) -> None:
+    with served.local() as client:
+        told = client.get("/openapi.json").json()["components"]["schemas"][shape]["properties"]["logit_bias"]["anyOf"][
+            0
+        ]
+    assert told["maxProperties"] == 300
+    assert (told["additionalProperties"]["minimum"], told["additionalProperties"]["maximum"]) == (-100, 100)
+
+
 def check(operation: Any) -> None:
     @FEW
     @given(case=operation.as_strategy())
