@@ -103,9 +103,9 @@ def plan_file(name: str, header: GgufHeader, n_ctx: int, free_bytes: int, costs:
     tokens = min(n_ctx, header.n_ctx_train)
     memory, work = estimate_memory(header, tokens), workload_of_header(header)
     prediction = None if work is None else predict(work, tokens, costs)
-    note = None if work else "no speed: its layers are not plain Q4_0, which alone is measured"
+    notes = [] if work else ["No speed: its layers are not plain Q4_0, which alone is measured."]
     variant = Variant(0.0, memory, memory.total_bytes <= free_bytes, prediction)
-    return PlannedModel(name, str(header.path), tokens, variant, None, note)
+    return PlannedModel(name, str(header.path), tokens, variant, None, _note(*notes, *_shorter(tokens, n_ctx)))
 
 
 def plan_catalogue_model(model: CatalogueModel, n_ctx: int, free_bytes: int, costs: UnitCosts) -> PlannedModel:
@@ -123,7 +123,16 @@ def plan_catalogue_model(model: CatalogueModel, n_ctx: int, free_bytes: int, cos
             True,
             predict(workload_of_catalogue(model, kept), tokens, costs),
         )
-    return PlannedModel(model.id, None, tokens, dense, pruned, model.note or None)
+    return PlannedModel(model.id, None, tokens, dense, pruned, _note(model.note, *_shorter(tokens, n_ctx)))
+
+
+def _shorter(tokens: int, n_ctx: int) -> list[str]:
+    """What to say of a model that holds less than was asked for."""
+    return [f"Its context ends at {tokens:,} tokens: planned with these, not {n_ctx:,}."] if tokens < n_ctx else []
+
+
+def _note(*parts: str) -> str | None:
+    return " ".join(part for part in parts if part) or None
 
 
 def predict(work: Workload, n_ctx: int, costs: UnitCosts) -> Prediction:

@@ -110,6 +110,9 @@ def test_the_object_says_what_was_measured_and_what_is_predicted() -> None:
 def test_a_longer_context_than_a_model_knows_is_cut_to_it() -> None:
     told = run_json("gemma-7b", "--context", "100000")["models"][0]
     assert told["context_tokens"] == known("gemma-7b").context_tokens
+    assert told["note"] == "Its context ends at 8,192 tokens: planned with these, not 100,000."
+    assert "gemma-7b: Its context ends at 8,192 tokens" in run("gemma-7b", "--context", "100000")
+    assert run_json("gemma-7b", "--context", "8192")["models"][0]["note"] is None
 
 
 def test_a_file_is_planned_as_it_is(tmp_path: Path) -> None:
@@ -125,7 +128,7 @@ def test_of_other_weights_no_speed_is_said(tmp_path: Path) -> None:
     assert run_json(str(path))["models"][0]["as_it_is"]["predicted"] is None
     text = run(str(path))
     assert "unknown" in text
-    assert "no speed: its layers are not plain Q4_0" in text
+    assert "No speed: its layers are not plain Q4_0" in text
 
 
 def test_stored_files_are_listed_and_a_damaged_one_does_not_end_the_list(home: Path, tmp_path: Path) -> None:
