@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from device.answer import AnswerEnergy, AnswerFigures, answer_energy
 from device.bench.series import Answer, Series
-from device.bench.settings import MIN_ANSWERS, Settings
+from device.bench.settings import IDLE_S, MIN_ANSWERS, Settings
 from device.bench.statistic import Statistic, of_figures, of_values
 from device.figures import Figure
 
@@ -117,6 +117,8 @@ def _flags(series: Series, settings: Settings, energies: Sequence[AnswerEnergy |
         flags.append(f"only {len(measured)} of the {MIN_ANSWERS} answers or more that a median needs")
     if sum(answer.answer_s for answer in measured) < settings.least_s and not settings.natural:
         flags.append(f"all answers together took less than {settings.least_s:g} s")
+    if series.trace is not None and settings.idle_s < IDLE_S:
+        flags.append(f"idle of {settings.idle_s:g} s, not {IDLE_S:g}")
     if series.trace is not None and series.answers and not any(energies):
         flags.append(f"no energy: {_NO_IDLE}")
     refused: dict[str, int] = {}

@@ -118,6 +118,16 @@ def test_idle_that_drifts_too_far_leaves_no_power() -> None:
     assert "6 of 6 answers without energy: idle power drifted from" in table.flags[0]
 
 
+def test_idle_phases_that_are_short_are_flagged() -> None:
+    simulation = simulate(ROWS["Llama, Pi"], idle_s=3.0)
+    simulation.run.measure()
+    series = simulation.series()
+    table = tabulate(series, simulation.settings)
+    assert table.row.inference_w is not None
+    assert table.flags == ("idle of 3 s, not 60",)
+    assert tabulate(replace(series, trace=None), simulation.settings).flags == ()
+
+
 def test_a_gap_costs_its_answer_only() -> None:
     simulation = simulate(ROWS["Llama, Pi"])
     simulation.run.measure()
