@@ -1,5 +1,6 @@
 """`bedside device`: the board and its power meters. Imports happen inside the commands."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,14 @@ MeasuresBandwidth = Annotated[
     bool, typer.Option("--bandwidth", help="Measure for a second how fast this machine's memory can be read.")
 ]
 
+
+def _finite(given: float) -> float:
+    """Infinity is within a range that has no upper end."""
+    if not math.isfinite(given):
+        raise typer.BadParameter(f"{given} is no finite number")
+    return given
+
+
 Answers = Annotated[
     int | None, typer.Option("--answers", min=1, help="At least so many, until they take 60 s in all; 6 by default.")
 ]
@@ -42,7 +51,9 @@ PromptTokens = Annotated[int | None, typer.Option("--prompt-tokens", min=1, help
 Tokens = Annotated[
     int | None, typer.Option("--tokens", min=2, help="Of each answer; by default 256 to 2048, so that it takes 10 s.")
 ]
-Idle = Annotated[float, typer.Option("--idle", min=1, help="Seconds of idling before and after the answers.")]
+Idle = Annotated[
+    float, typer.Option("--idle", min=1, callback=_finite, help="Seconds of idling before and after the answers.")
+]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="One for each core by default.")]
 ContextTokens = Annotated[int | None, typer.Option("--context", min=256, help="Tokens of context.")]
 Natural = Annotated[

@@ -69,22 +69,29 @@ def bench(
     """Measure, write the files, print the table. After an interrupt, too: with what there is, then KeyboardInterrupt.
 
     Raises:
-        BedsideError: what is asked for cannot be run, or the files cannot be written.
+        BedsideError: what is asked for cannot be run, or the files cannot be written: then the table is printed first.
     """
-    with _folder(wanted, out) as folder, progress() as show, _file(wanted, folder, show) as path:
+    with _folder(wanted, out) as folder:
+        report, files = _measured(wanted, settings, folder, meter=meter, jtop=jtop), list[str]()
+        try:
+            files = write_files(report, folder)
+        finally:  # a full disk does not take the figures along
+            if as_json:
+                views.print_json(report, folder)
+            else:
+                views.print_report(report, folder, files, None if can_draw() or report.meter is None else HOW_TO_GET)
+        if not report.series.complete:
+            raise KeyboardInterrupt
+
+
+def _measured(wanted: Wanted, settings: Settings, folder: Path, *, meter: Path | None, jtop: bool) -> Report:
+    """A file of random weights is gone again in the end, unless it is to be kept."""
+    with progress() as show, _file(wanted, folder, show) as path:
         header = read_header(path)
         n_ctx = _checked(header, settings)
         found = _open_meter(meter, jtop)
         with closing(found.selected) if found.selected is not None else nullcontext():
-            session = Session(wanted.name, header, settings, n_ctx=n_ctx, found=found, show=show)
-            report = session.report()
-    files = write_files(report, folder)
-    if as_json:
-        views.print_json(report, folder)
-    else:
-        views.print_report(report, folder, files, None if can_draw() or report.meter is None else HOW_TO_GET)
-    if not report.series.complete:
-        raise KeyboardInterrupt
+            return Session(wanted.name, header, settings, n_ctx=n_ctx, found=found, show=show).report()
 
 
 @contextmanager

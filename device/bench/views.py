@@ -58,7 +58,7 @@ def print_report(report: Report, folder: Path, files: list[str], hint: str | Non
     for flag in report.flags:
         page.item("", flag, "yellow")
     page.heading("Files")
-    page.item("", f"{', '.join(files)} in")
+    page.item("", f"{', '.join(files)} in" if files else "not all of them could be written in")
     page.verbatim(str(folder))
     if hint:
         page.item("", hint)

@@ -13,7 +13,7 @@ from device.bench.circumstances import look
 from device.bench.command import Wanted, bench
 from device.bench.settings import Settings
 from device.errors import BenchError, SourceUnavailableError
-from models.errors import ModelFileError
+from models.errors import ModelFileError, StorageError
 
 pytestmark = pytest.mark.usefixtures("one_core")
 SHORT = Settings(answers=1, prompt_tokens=8, tokens=8, idle_s=0.3, threads=1, settle_s=0.0, least_s=0.0)
@@ -98,6 +98,17 @@ def test_an_interrupt_keeps_the_answers_before_it(
     assert "interrupted" in capsys.readouterr().out
 
 
+def test_files_that_cannot_be_written_do_not_take_the_table_along(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "answers.csv" / "in the way").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"answers\.csv"):
+        bench(Wanted(str(tiny_model)), SHORT, out=tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[1].split()[0] == "tiny"
+    assert "not all of them could be written" in printed
+
+
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command_line = [sys.executable, "-m", "assistant", "device", "bench", *arguments]
     return subprocess.run(command_line, capture_output=True, text=True, timeout=120, check=False)
@@ -110,6 +121,9 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         (("a.gguf", "--shape", "llama-3-8b"), "one of them"),
         (("a.gguf", "--prune", "0.5"), "go with --shape"),
         (("a.gguf", "--natural", "--tokens", "5"), "has its own five questions"),
+        (("a.gguf", "--idle", "inf"), "inf is no finite number"),
+        (("a.gguf", "--idle", "nan"), "greater than or equal to 1"),
+        (("--shape", "llama-3-8b", "--prune", "nan"), "greater than or equal to 0"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...], says: str) -> None:
