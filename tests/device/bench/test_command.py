@@ -123,7 +123,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         (("a.gguf", "--natural", "--tokens", "5"), "has its own five questions"),
         (("a.gguf", "--idle", "inf"), "inf is no finite number"),
         (("a.gguf", "--idle", "nan"), "greater than or equal to 1"),
-        (("--shape", "llama-3-8b", "--prune", "nan"), "greater than or equal to 0"),
+        (("--shape", "llama-3-8b", "--prune", "nan"), "Invalid value for '--prune'"),
     ],
 )
 def test_wrong_usage_is_one_line(arguments: tuple[str, ...], says: str) -> None:
