@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from device.other_processes import Others
 from device.plan import PROMPT_TOKENS, PlannedModel, Prediction, Variant
 from device.speed_profile import SpeedProfile
 from device.views import bandwidth_text
@@ -41,7 +42,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     return {
         "context_tokens": plan.n_ctx,
         "free_bytes": plan.free_bytes,
-        "measured": {**asdict(plan.profile), "now": plan.measured_now},
+        "measured": {**asdict(plan.profile), "now": plan.measured_now, "disturbed": plan.profile.others.disturb},
         "models": [_model_facts(model) for model in plan.models],
     }
 
@@ -77,6 +78,8 @@ def print_plan(plan: Plan) -> None:
     """What was measured, then a line for each model, and one more for what pruning would make of it."""
     console = Console(highlight=False)
     console.print(Text(_measured_line(plan)))
+    if plan.profile.others.disturb:
+        console.print(Text(_disturbed_line(plan.profile.others), style="yellow"))
     console.print(Text(_room_line(plan)), end="\n\n")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("Model", "Q4_0", "Memory", "Prompt", "Answer", "Fits"):
@@ -94,6 +97,15 @@ def _measured_line(plan: Plan) -> str:
     byte_s = plan.profile.costs.matrix_byte_s
     weights = f", Q4_0 weights at {1e-9 / byte_s:.1f} GB/s" if byte_s else ""
     return f"Measured {when}: {bandwidth_text(plan.profile.bandwidth)}{weights}."
+
+
+def _disturbed_line(others: Others) -> str:
+    busiest = ", ".join(f"{name} {cores:.2f}" for name, cores in others.busiest.items())
+    named = f" ({busiest})" if busiest else ""
+    return (
+        f"Disturbed: other processes took {others.cores:.2f} cores meanwhile{named}, so the speeds may be far too low."
+        " This measurement is not kept: end those processes, then run the command again."
+    )
 
 
 def _room_line(plan: Plan) -> str:

@@ -14,6 +14,7 @@ import psutil
 
 from device.bandwidth import METHOD, Bandwidth, measure_bandwidth
 from device.board import look_at_board
+from device.other_processes import OtherProcesses, Others
 from device.speed_probe import PROBES, measure_unit_costs
 from device.system import System
 from device.unit_costs import UnitCosts
@@ -30,10 +31,14 @@ class SpeedProfile:
     bandwidth: Bandwidth
     measured_at: str
     """UTC, ISO 8601."""
+    others: Others
+    """What other processes took of the processor meanwhile."""
 
 
 def speed_profile(threads: int, *, again: bool, say: Callable[[str], None]) -> tuple[SpeedProfile, bool]:
     """The kept profile of this board, or a new one, and whether it was measured just now.
+
+    One that other processes disturbed is not kept: the next call measures again.
 
     Raises:
         MemoryShortError: too little memory is free to measure.
@@ -45,12 +50,18 @@ def speed_profile(threads: int, *, again: bool, say: Callable[[str], None]) -> t
     if kept is not None:
         return kept, False
     say("measuring memory bandwidth")
-    bandwidth = measure_bandwidth(threads)
-    profile = SpeedProfile(measure_unit_costs(threads, say), bandwidth, now_utc())
+    others, bandwidth = OtherProcesses(), measure_bandwidth(threads)
+    costs = measure_unit_costs(threads, say)
+    profile = SpeedProfile(costs, bandwidth, now_utc(), others.so_far())
+    if not profile.others.disturb:
+        _keep(profile, path, key)
+    return profile, True
+
+
+def _keep(profile: SpeedProfile, path: Path, key: dict[str, Any]) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({"key": key, **asdict(profile)}, indent=2).encode())
-    return profile, True
 
 
 def board_key(threads: int) -> dict[str, Any]:
@@ -81,10 +92,15 @@ def read_profile(path: Path, key: dict[str, Any]) -> SpeedProfile | None:
         found = json.loads(path.read_bytes())
         if found["key"] != key:
             return None
-        profile = SpeedProfile(UnitCosts(**found["costs"]), Bandwidth(**found["bandwidth"]), str(found["measured_at"]))
-        costs = [float(seconds) for seconds in asdict(profile.costs).values()]
-        speed = float(profile.bandwidth.bytes_per_s)
+        costs, bandwidth, others = (
+            UnitCosts(**found["costs"]),
+            Bandwidth(**found["bandwidth"]),
+            Others(**found["others"]),
+        )
+        profile = SpeedProfile(costs, bandwidth, str(found["measured_at"]), others)
+        seconds = [float(each) for each in asdict(costs).values()]
+        speed, undisturbed = float(bandwidth.bytes_per_s), not others.disturb
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    sound = all(math.isfinite(seconds) and seconds >= 0 for seconds in costs) and speed > 0
+    sound = all(math.isfinite(each) and each >= 0 for each in seconds) and speed > 0 and undisturbed
     return profile if sound else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from device.bandwidth import Bandwidth, measure_bandwidth
 from device.bench import views
-from device.bench.circumstances import Circumstances, Look, OtherProcesses, look, read_versions
+from device.bench.circumstances import Circumstances, Look, look, read_versions
 from device.bench.engine import BATCH_TOKENS, context_tokens, open_engine, require_text
 from device.bench.memory import ProcessMemory, forget_peak, read_memory
 from device.bench.output import new_folder, write_files
@@ -28,6 +28,7 @@ from device.bench.traffic import bytes_per_token
 from device.board import look_at_board
 from device.detect import Detection, open_source
 from device.errors import BenchError, DeviceError, SourceUnavailableError
+from device.other_processes import OtherProcesses
 from device.system import System
 from models.disk import hash_file, show_bytes
 from models.free_memory import free_memory_bytes

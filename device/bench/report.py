@@ -80,7 +80,7 @@ class Report:
         """What speaks against the figures, throttling and busy neighbours included."""
         throttled = (f"throttled: {event}" for event in self.circumstances.throttle_events)
         cores = self.circumstances.others.cores
-        disturbed = [f"other processes kept {cores:.2f} cores busy"] if self.circumstances.is_disturbed else []
+        disturbed = [f"other processes kept {cores:.2f} cores busy"] if self.circumstances.others.disturb else []
         return (*self.table.flags, *throttled, *disturbed)
 
 

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from device import command
+from device import command, speed_profile
 from device.command import app
+from device.other_processes import Others
 from device.plan import plan_catalogue_model, plan_file, predict
 from device.plan_views import show_share
-from device.speed_profile import board_key, profile_path
+from device.speed_profile import board_key, profile_path, read_profile
 from device.workload import workload_of_catalogue
 from models.catalogue import CatalogueModel, catalogue, find_in_catalogue
 from models.errors import ModelNotFoundError
@@ -77,6 +78,19 @@ def test_every_model_at_80_columns() -> None:
     assert "memory is read at 40.0 GB/s by 1 thread (read test), Q4_0 weights at 40.0 GB/s" in text
 
 
+def test_a_disturbed_measurement_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Disturbed" not in run("llama-3-8b")
+    assert run_json("llama-3-8b")["measured"]["disturbed"] is False
+    profile = read_profile(profile_path(board_key(default_threads())), board_key(default_threads()))
+    assert profile is not None
+    busy = replace(profile, others=Others(1.9, {"make": 1.8}))
+    monkeypatch.setattr(speed_profile, "speed_profile", lambda *_, **__: (busy, True))
+    text = " ".join(run("llama-3-8b").split())
+    assert "Disturbed: other processes took 1.90 cores meanwhile (make 1.80)" in text
+    told = run_json("llama-3-8b")["measured"]
+    assert (told["disturbed"], told["others"]["cores"]) == (True, 1.9)
+
+
 def test_a_line_for_what_fits_and_two_for_what_fits_pruned() -> None:
     text = run("llama-3.2-1b", "llama-3-8b")
     assert re.search(r"^llama-3.2-1b .* yes *$", text, re.MULTILINE)
@@ -93,7 +107,7 @@ def test_a_line_for_what_fits_and_two_for_what_fits_pruned() -> None:
 def test_the_object_says_what_was_measured_and_what_is_predicted() -> None:
     told = run_json("llama-3-8b", "--context", "2048")
     assert (told["context_tokens"], told["free_bytes"]) == (2048, 4 * GIB)
-    assert told["measured"] == {**KEPT, "now": False}
+    assert told["measured"] == {**KEPT, "now": False, "disturbed": False}
     model = told["models"][0]
     dense = model["as_it_is"]
     assert (model["id"], model["file"], dense["fits"]) == ("llama-3-8b", None, False)

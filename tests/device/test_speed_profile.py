@@ -8,9 +8,20 @@ from typing import Any
 import pytest
 
 from device import bandwidth, speed_probe, speed_profile
+from device.other_processes import Others
 from device.speed_profile import board_key, profile_path, read_profile
 from models.errors import StorageError
 from tests.device.test_speed_probe import TINY_PROBES
+
+
+class Neighbours:
+    """Processes that take so many cores, whatever runs beside the tests."""
+
+    def __init__(self, cores: float) -> None:
+        self._cores = cores
+
+    def so_far(self) -> Others:
+        return Others(self._cores, {"make": self._cores})
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(speed_probe, "PROBES", TINY_PROBES)
     monkeypatch.setattr(bandwidth, "_MEASURE_S", 0.0)
+    monkeypatch.setattr(speed_profile, "OtherProcesses", lambda: Neighbours(0.01))
     return tmp_path / "cache"
 
 
@@ -36,6 +48,18 @@ def test_a_second_time_nothing_is_measured(cache: Path) -> None:
     assert measured
 
 
+def test_what_others_disturbed_is_not_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_profile, "OtherProcesses", lambda: Neighbours(3.0))
+    disturbed, measured = speed_profile.speed_profile(1, again=False, say=lambda _: None)
+    assert measured
+    assert disturbed.others == Others(3.0, {"make": 3.0})
+    assert not list(cache.glob("**/speed-*.json"))
+    monkeypatch.setattr(speed_profile, "OtherProcesses", lambda: Neighbours(0.0))
+    later, measured = speed_profile.speed_profile(1, again=False, say=lambda _: None)
+    assert measured
+    assert not later.others.disturb
+
+
 def test_another_number_of_threads_is_another_profile() -> None:
     assert profile_path(board_key(1)) != profile_path(board_key(2))
     assert profile_path(board_key(1)) == profile_path(board_key(1))
@@ -47,7 +71,10 @@ COSTS = {
     "prompt_element_s": 1e-11,
 }  # fmt: skip
 MEASURED = {"bytes_per_s": 4e10, "threads": 1, "buffer_bytes": 1 << 28, "method": "read test"}
-KEPT: dict[str, Any] = {"costs": COSTS, "bandwidth": MEASURED, "measured_at": "2026-11-22T05:00:00+00:00"}
+KEPT: dict[str, Any] = {
+    "costs": COSTS, "bandwidth": MEASURED, "measured_at": "2026-11-22T05:00:00+00:00",
+    "others": {"cores": 0.02, "busiest": {}},
+}  # fmt: skip
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
@@ -72,6 +99,9 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         {"bandwidth": {**MEASURED, "bytes_per_s": 0}},
         {"bandwidth": {}},
         {"bandwidth": [1]},
+        {"others": {"cores": 2.0, "busiest": {"make": 2.0}}},
+        {"others": {"cores": "many", "busiest": {}}},
+        {"others": None},
     ],
 )
 def test_a_damaged_file_is_measured_again(tmp_path: Path, damaged: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from device.bandwidth import Bandwidth
-from device.bench.circumstances import Circumstances, Look, Others, Versions
+from device.bench.circumstances import Circumstances, Look, Versions
 from device.bench.memory import ProcessMemory
 from device.bench.recorder import Recorder
 from device.bench.report import EngineFacts, ModelFacts, Report
@@ -17,6 +17,7 @@ from device.bench.statistic import of_values
 from device.bench.table import tabulate
 from device.board import Board
 from device.clocks import CpuClock
+from device.other_processes import Others
 from device.power_mode import PowerMode
 from device.reading import Meter, Reading, Source
 from device.throttling import Throttling

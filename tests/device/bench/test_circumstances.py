@@ -1,16 +1,15 @@
 """What happened to the board meanwhile: temperatures, clocks, alarms, throttling, other processes."""
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
-from device.bench.circumstances import Circumstances, Look, OtherProcesses, Others, look, read_versions
+from device.bench.circumstances import Circumstances, Look, look, read_versions
 from device.board import look_at_board
 from device.clocks import CpuClock
+from device.other_processes import Others
 from device.system import System
 from device.throttling import ThrottleFlags, Throttling
 from tests.device.machines import JETSON, write
@@ -82,28 +81,6 @@ def test_a_raspberry_pis_flags(
 def test_a_supply_that_is_too_weak_is_an_event(tmp_path: Path) -> None:
     found = seen(tmp_path, Throttling(None, None, True), NOTHING)
     assert found.throttle_events == ("the supply's voltage was too low",)
-
-
-def test_a_busy_neighbour_is_named_and_counted() -> None:
-    others = OtherProcesses()
-    command = [sys.executable, "-c", "import time\nwhile time.process_time() < 30: pass"]
-    with subprocess.Popen(command) as process:
-        try:
-            name, found = psutil.Process(process.pid).name(), others.so_far()
-            while (
-                name not in found.busiest or not found.cores
-            ) and process.poll() is None:  # until the kernel has given it some time
-                found = others.so_far()
-        finally:
-            process.kill()
-    assert found.busiest[name] > 0.05
-    assert found.cores > 0
-
-
-@pytest.mark.parametrize(("cores", "is_disturbed"), [(0.09, False), (0.11, True)])
-def test_neighbours_that_take_too_much_disturb(tmp_path: Path, cores: float, is_disturbed: bool) -> None:
-    board = look_at_board(System(tmp_path))
-    assert Circumstances(board, (), Others(cores, {})).is_disturbed is is_disturbed
 
 
 def test_versions_are_those_of_this_installation() -> None:

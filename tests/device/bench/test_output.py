@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from device.bench import output
-from device.bench.circumstances import Others
 from device.bench.output import new_folder, write_files
 from device.bench.report import Report
 from device.bench.settings import Settings
 from device.bench.views import print_json, print_report
 from device.errors import BenchError
+from device.other_processes import Others
 from models.errors import StorageError
 from tests.device.bench.simulated import ClockedEngine, Machine, Simulation, report_of
 from tests.device.meters import INA3221, PMIC
