@@ -12,7 +12,7 @@ from models.errors import RuntimeFailure
 from models.pooling import Pooling, pooling_number
 from models.runtime.batch import Batch
 from models.runtime.errors import ContextFull, DecodeAborted
-from models.runtime.library import LOG, c_flag_reader, default_threads, llama, raise_interrupt
+from models.runtime.library import LOG, c_flag_reader, default_threads, keeping_interrupts, llama, raise_interrupt
 from models.runtime.model import Model
 
 _MAX_THREADS = 512
@@ -73,8 +73,10 @@ class Context:
     def _open(self, params: Any) -> None:
         library, model = llama(), self.model
         mark = LOG.mark()
-        pointer = library.llama_init_from_model(model.pointer, params)
+        with keeping_interrupts():
+            pointer = library.llama_init_from_model(model.pointer, params)
         if not pointer:
+            raise_interrupt()
             reason = LOG.complaints(mark) or "no reason given"
             raise RuntimeFailure(
                 f"llama.cpp cannot make a context of {params.n_ctx} tokens: {reason}; ask for fewer tokens"

@@ -3,8 +3,11 @@
 import ctypes
 import functools
 import os
+import signal
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -70,8 +73,26 @@ def _capture_log(level: int, text: bytes | None, _user_data: object) -> None:
         _interrupted.set()
 
 
+@contextmanager
+def keeping_interrupts() -> Iterator[None]:
+    """Around a C call that logs much: keeps a Ctrl-C for `raise_interrupt`.
+
+    It may also come as the log callback begins or ends, where no handler of its own can catch it. A handler that raises
+    nothing, as a server's, is left alone; Python calls handlers in the main thread only.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: _interrupted.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def raise_interrupt() -> None:
-    """Raise the Ctrl-C that arrived inside llama.cpp's log callback; call after every long C call."""
+    """Raise the Ctrl-C that arrived during a C call; call after every long one."""
     if _interrupted.is_set():
         _interrupted.clear()
         raise KeyboardInterrupt

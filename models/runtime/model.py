@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelFileError, RuntimeFailure
 from models.runtime.errors import UnknownTokenError
-from models.runtime.library import LOG, llama, raise_interrupt, supports_gpu
+from models.runtime.library import LOG, keeping_interrupts, llama, raise_interrupt, supports_gpu
 
 if TYPE_CHECKING:
     from models.runtime.context import Context
@@ -71,7 +71,8 @@ class Model:
         params.vocab_only = vocab_only
         params.use_extra_bufts = repack
         mark = LOG.mark()
-        pointer = library.llama_model_load_from_file(os.fsencode(file), params)
+        with keeping_interrupts():
+            pointer = library.llama_model_load_from_file(os.fsencode(file), params)
         if pointer:
             model = cls(file, pointer, has_weights=not vocab_only)
             raise_interrupt()

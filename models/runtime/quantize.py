@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.disk import replacing
 from models.errors import RuntimeFailure, StorageError
-from models.runtime.library import LOG, default_threads, llama, raise_interrupt
+from models.runtime.library import LOG, default_threads, keeping_interrupts, llama, raise_interrupt
 from models.runtime.model import check_is_gguf
 
 # Numbers of llama.cpp's `enum llama_ftype` and `enum ggml_type`; a number it does not expect ends the process.
@@ -49,7 +49,8 @@ def quantize(
         params.tt_overrides = ctypes.cast(overrides, ctypes.POINTER(library.llama_model_tensor_override))
     with replacing(target) as temporary:
         mark = LOG.mark()
-        status = library.llama_model_quantize(os.fsencode(source), os.fsencode(temporary), ctypes.byref(params))
+        with keeping_interrupts():
+            status = library.llama_model_quantize(os.fsencode(source), os.fsencode(temporary), ctypes.byref(params))
         raise_interrupt()
         if status:
             raise _failure(source, target, LOG.complaints(mark))

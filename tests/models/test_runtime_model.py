@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from hypothesis import given, settings
@@ -155,6 +156,23 @@ def test_ctrl_c_during_a_load_is_raised_once_it_is_over(tmp_path: Path, monkeypa
         Model.load(path)
     monkeypatch.undo()
     Model.load(path).close()
+
+
+def test_ctrl_c_as_the_log_callback_begins_is_raised_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There no handler inside the callback catches it: ctypes would print it and go on."""
+    path, printed = write_gguf(tmp_path / "m.gguf", Shape()), list[object]()
+    monkeypatch.setattr(sys, "unraisablehook", printed.append)
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == "_capture_log":
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Model.load(path)
+    assert printed == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_threads_default_to_the_cores_at_hand() -> None:
