@@ -43,6 +43,11 @@ class Recorder:
         finally:
             self._traces.append(sampler.stop())
 
+    @property
+    def ended(self) -> bool:
+        """Whether the meter went away: it says nothing more."""
+        return any(trace.ended for trace in self._traces)
+
     def trace(self) -> Trace:
         """All stretches, one after the other."""
         return joined(self.meter, self._traces)

@@ -83,7 +83,7 @@ class Run:
         wanted = self._settings.answers if len(tasks) == 1 else len(tasks)
         expected_s = warm.times.prompt_s + tasks[0].tokens / (warm.decode_tokens_per_s or warm.tokens_per_s)
         measured_s, done = 0.0, 0
-        while done < wanted or measured_s < least_s:
+        while (done < wanted or measured_s < least_s) and not self._meter_is_gone:
             total = max(wanted, done + math.ceil((least_s - measured_s) / expected_s))
             for number, sampled in enumerate(self._order(done)):
                 self._show.phase(self._label(done, total, sampled), self._left_s(total - done, number, expected_s))
@@ -127,7 +127,7 @@ class Run:
 
     def _idle(self, name: PhaseName, label: str, left_s: float | None) -> None:
         """Nothing is asked of the machine, the model loaded; only where a meter sees it."""
-        if self._recorder is None:
+        if self._recorder is None or self._meter_is_gone:
             return
         self._show.phase(label, left_s)
         self._pause("rest", self._settings.settle_s)
@@ -138,6 +138,11 @@ class Run:
 
     def _sampling(self, wanted: bool) -> AbstractContextManager[None]:
         return self._recorder.sampling() if self._recorder is not None and wanted else nullcontext()
+
+    @property
+    def _meter_is_gone(self) -> bool:
+        """Further answers would have no energy either."""
+        return self._recorder is not None and self._recorder.ended
 
     @property
     def _lead_s(self) -> float:

@@ -117,6 +117,8 @@ def _flags(series: Series, settings: Settings, energies: Sequence[AnswerEnergy |
         flags.append(f"only {len(measured)} of the {MIN_ANSWERS} answers or more that a median needs")
     if sum(answer.answer_s for answer in measured) < settings.least_s and not settings.natural:
         flags.append(f"all answers together took less than {settings.least_s:g} s")
+    if series.trace is not None and series.trace.ended:
+        flags.append(f"the series ended with its meter: {series.trace.ended}")
     if series.trace is not None and settings.idle_s < IDLE_S:
         flags.append(f"idle of {settings.idle_s:g} s, not {IDLE_S:g}")
     if series.trace is not None and series.answers and not any(energies):

@@ -194,7 +194,6 @@ def _interval_text(report: Report) -> str:
     if statistic is None or statistic.interval is None:
         return "none: one answer has no spread"
     interval = statistic.interval
-    return (
-        f"holds the median of all such answers with {interval.coverage:.1%} ({interval.method}, n {statistic.count});"
-        " the sensor's own error comes to it"
-    )
+    sensor = "" if report.meter is None else "; the sensor's own error comes to it"
+    holds = f"holds the median of all such answers with {interval.coverage:.1%}"
+    return f"{holds} ({interval.method}, n {statistic.count}){sensor}"

@@ -1,6 +1,7 @@
 """A machine that idles and answers by a clock of its own, a meter that sees it, and reports of such runs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -135,6 +136,7 @@ class Simulation:
         recorder = None if meter is None else Recorder(Meets(meter), self._stretch)
         self._seed, self._step_w = 0, step_w
         engine.sampling = lambda: self.open_stretches > 0
+        self.ends_at_stretch: int | None = None
         self.run = Run(engine, settings, self.show, recorder, clock=machine.clock, wait=machine.wait)
 
     def _stretch(self, source: Source) -> Stretch:
@@ -147,7 +149,8 @@ class Simulation:
 
             def stop(self) -> Trace:
                 simulation.open_stretches -= 1
-                return super().stop()
+                is_last = self._seed == simulation.ends_at_stretch
+                return replace(super().stop(), ended="the recording is over" if is_last else None)
 
         self._seed += 1
         return Watched(self.machine, source, self._seed, self._step_w)

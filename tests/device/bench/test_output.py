@@ -152,6 +152,7 @@ def test_people_see_it_in_80_columns(
     assert "..." not in text
     assert "…" not in text
     assert ("they differ in length" in flowing) is natural
+    assert ("the sensor's own error comes to it" in flowing) is (meter is not None)
     if meter is None:
         assert "Power not measured: no meter that can be used" in flowing
         assert text.splitlines()[1].count("not measured") == 3

@@ -144,6 +144,19 @@ def test_an_interrupt_keeps_what_was_measured(with_meter: bool) -> None:
         assert series.trace.times_s[-1] > series.answers[-1].times.end_s
 
 
+def test_a_meter_that_goes_away_ends_the_series() -> None:
+    run = simulation(Settings(tokens=256))
+    run.ends_at_stretch = 3  # idle before, an answer, an answer
+    run.run.measure()
+    series = run.series()
+    assert [answer.sampled for answer in series.answers] == [True, False, False, True]
+    assert series.window("idle after") is None
+    table = tabulate(series, run.settings)
+    assert "the series ended with its meter: the recording is over" in table.flags
+    assert table.row.tokens_per_s is not None
+    assert table.row.inference_w is None
+
+
 def test_an_unfiltered_meter_rests_less() -> None:
     machine = Machine(5.0, 15.0)
     run = Simulation(machine, ClockedEngine(machine), Settings(tokens=256), SUPPLY)
