@@ -1,5 +1,6 @@
 """Power over the run as a picture, like the paper's figure 5: watts over seconds, idle, prefill and decode shaded."""
 
+import math
 from collections.abc import Iterator
 from importlib.util import find_spec
 from io import BytesIO
@@ -14,6 +15,7 @@ HOW_TO_GET = "for a picture of it: pip install 'bedside[bench]'"
 _SHADES = {"idle": "#D9E7F2", "prefill": "#F6C89F", "decode": "#D5EBDD", "answer without sampling": "#F0F0F0"}
 _LINE = "#0072B2"
 _INCHES, _DPI = (7.5, 3.0), 200
+_MOST_NUMBERS = 40  # of answers: more would not fit beside each other
 _HEADROOM = 1.15  # for the answers' numbers
 
 
@@ -37,7 +39,7 @@ def draw_power(series: Series, trace: Trace, title: str) -> bytes:
     times_s, power_w = _with_breaks(trace)
     axes.plot(times_s - series.start_s, power_w, color=_LINE, linewidth=0.9)
     sampled = [answer for answer in series.answers if answer.sampled]
-    for number, answer in enumerate(sampled, start=1):
+    for number, answer in list(enumerate(sampled, start=1))[:: math.ceil(len(sampled) / _MOST_NUMBERS) or 1]:
         middle_s = answer.window.middle_s - series.start_s
         axes.annotate(
             str(number), (middle_s, 0.99), xycoords=("data", "axes fraction"), ha="center", va="top", fontsize=7

@@ -1,12 +1,15 @@
 """How far a run is, on standard error: drawn between phases and while waiting, never while an answer runs."""
 
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+
+_LINE_EVERY_S = 60.0
 
 
 class LiveLine:
@@ -27,27 +30,38 @@ class LiveLine:
         """Show the time left anew."""
         left = ""
         if self._until_s is not None:
-            seconds = max(0, round(self._until_s - time.monotonic()))
-            left = f" - about {seconds // 60}:{seconds % 60:02d} left in all"
+            left = f" - about {_minutes(self._until_s - time.monotonic())} left in all"
         self._live.update(Text(f"bench: {self._label}{left}", overflow="ellipsis", no_wrap=True), refresh=True)
 
 
-class Silent:
-    """Where standard error is no terminal."""
+class Lines:
+    """Where standard error is no terminal: a line for a phase that begins a minute or more after the one before."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._said_s = clock, clock()
 
     def phase(self, label: str, left_s: float | None) -> None:
-        """Shows nothing."""
+        """A new phase begins."""
+        if self._clock() - self._said_s >= _LINE_EVERY_S:
+            self._said_s = self._clock()
+            left = "" if left_s is None else f" - about {_minutes(left_s)} left in all"
+            print(f"bench: {label}{left}", file=sys.stderr, flush=True)
 
     def tick(self) -> None:
         """Shows nothing."""
 
 
+def _minutes(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    return f"{whole // 60}:{whole % 60:02d}"
+
+
 @contextmanager
-def progress() -> Iterator[LiveLine | Silent]:
+def progress() -> Iterator[LiveLine | Lines]:
     """The line while the block runs; it is gone in the end."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Silent()
+        yield Lines()
         return
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield LiveLine(live)
