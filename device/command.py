@@ -61,7 +61,11 @@ Natural = Annotated[
 ]
 ShapeName = Annotated[
     str | None,
-    typer.Option("--shape", metavar="NAME", help="Random weights in this published shape, in place of a file."),
+    typer.Option(
+        "--shape",
+        metavar="NAME",
+        help="Random weights in place of a file, in a Llama shape: llama-3.2-1b, llama-3.2-3b, llama-3-8b; no other family.",
+    ),
 ]
 Prune = Annotated[float, typer.Option("--prune", min=0, max=0.99, help="With --shape: share of FFN neurons removed.")]
 Keep = Annotated[bool, typer.Option("--keep", help="With --shape: leave the file in the run's folder.")]

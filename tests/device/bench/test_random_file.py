@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from device.bench import random_file as module
 from device.bench.random_file import file_name, pruned_shape, random_file
+from device.command import app
 from device.errors import BenchError
 from models.errors import StorageError
 from models.gguf_header import read_header
 from models.synthetic.gguf import tensor_bytes, write_gguf
-from models.synthetic.shapes import LLAMA_3_8B, TINY, Shape
+from models.synthetic.shapes import LLAMA_3_8B, SHAPES, TINY, Shape
 
 
 @pytest.fixture
@@ -18,6 +20,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Shape:
     shape = Shape(hidden_size=256, ffn_size=1024, head_dim=64)
     monkeypatch.setattr(module, "SHAPES", {"small": shape})
     return shape
+
+
+def test_help_names_every_shape() -> None:
+    text = " ".join(CliRunner().invoke(app, ["bench", "--help"], env={"COLUMNS": "300"}).stdout.split())
+    assert ", ".join(SHAPES) in text
 
 
 def test_widths_are_whole_multiples_of_256() -> None:
