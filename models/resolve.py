@@ -17,6 +17,8 @@ def resolve_gguf(name_or_path: str | Path, store: Store | None = None) -> Path:
         ModelFileError: it names a file that is not there.
     """
     name, store = str(name_or_path), store or Store()
+    if not name:
+        raise ModelFileError("the model's name is empty: give a GGUF file or a model id")
     if name == REFERENCE_ID:
         return reference_gguf()
     manifest = store.find(name)
@@ -32,6 +34,8 @@ def resolve_gguf(name_or_path: str | Path, store: Store | None = None) -> Path:
         raise ModelNotFoundError(f"{name} is a checkpoint, which cannot be run: `{command}` makes a GGUF file of it")
     if path.is_dir():
         raise ModelFileError(f"{name} is a folder without a model: give a GGUF file")
+    if path.exists():
+        raise ModelFileError(f"{name} is not a regular file: give a GGUF file")
     if path.suffix == ".gguf":
         raise ModelFileError(f"{name} does not exist: check the path")
     raise _not_there(name, store)

@@ -21,12 +21,14 @@ def new_folder(named: Path | None, model: str, now: datetime) -> Path:
     """The folder for a run's files: the user's, else a dated one here; made now, so that a long run does not end in vain.
 
     Raises:
-        BenchError: it holds a run already.
+        BenchError: it holds a run already, or is a file.
         StorageError: it cannot be made.
     """
     folder = named or Path(f"bench-{now:%Y%m%d-%H%M%S}-{model}")
     if (folder / DOCUMENT).exists():
         raise BenchError(f"{folder} holds a bench already; name another folder with --out")
+    if folder.exists() and not folder.is_dir():
+        raise BenchError(f"{folder} is a file; name a folder with --out")
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -23,7 +23,7 @@ from device.plan_views import show_share
 from device.speed_profile import board_key, profile_path, read_profile
 from device.workload import workload_of_catalogue
 from models.catalogue import CatalogueModel, catalogue, find_in_catalogue
-from models.errors import ModelNotFoundError
+from models.errors import ModelFileError, ModelNotFoundError
 from models.gguf_header import read_header
 from models.memory import estimate_memory
 from models.runtime.library import default_threads
@@ -76,6 +76,12 @@ def test_every_model_at_80_columns() -> None:
     text = " ".join(word for line in lines for word in line.split())
     assert "Speeds are predicted" in text
     assert "memory is read at 40.0 GB/s by 1 thread (read test), Q4_0 weights at 40.0 GB/s" in text
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "name is empty"), ("/dev/zero", "is not a regular file")])
+def test_what_can_be_no_model_is_told_apart(name: str, says: str) -> None:
+    with pytest.raises(ModelFileError, match=says):
+        CliRunner().invoke(app, ["plan", name], catch_exceptions=False)
 
 
 def test_a_disturbed_measurement_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from device.bench.settings import Settings
 from device.bench.views import print_json, print_report
 from device.errors import BenchError
 from device.other_processes import Others
-from models.errors import StorageError
 from tests.device.bench.simulated import ClockedEngine, Machine, Simulation, report_of
 from tests.device.meters import INA3221, PMIC
 
@@ -135,7 +134,7 @@ def test_a_folder_is_dated_and_never_written_twice(tmp_path: Path, monkeypatch: 
     with pytest.raises(BenchError, match="holds a bench already; name another folder with --out"):
         new_folder(named, "tiny", NOW)
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError):
+    with pytest.raises(BenchError, match="is a file; name a folder with --out"):
         new_folder(tmp_path / "file", "tiny", NOW)
 
 
