@@ -175,7 +175,7 @@ def _looks(meter: Meter, reading: Reading, before: Sequence[Look]) -> Iterator[L
 def _candidates(system: System, meter: Path | None) -> Iterator[Candidate]:
     if meter is not None and meter.suffix == ".csv":
         path = meter if system.is_own else system.path(str(meter))
-        yield Candidate("replay", lambda _: open_replay(path, "supply"))
+        yield Candidate("replay", lambda machine: open_replay(machine, path))
     elif meter is not None:
         yield Candidate(hwmon.SOURCE, lambda machine: hwmon.open_hwmon(machine, meter))
     yield from OF_BOARD[board_kind(system)]

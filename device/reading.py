@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 Scope = Literal["supply", "module", "pmic-rails", "cpu-package", "gpu"]
 """What is inside a figure: all that the supply feeds, the compute module, the rails that a power chip measures, a part."""
 Kind = Literal["measured", "estimated"]
+MOST_W = 1e6
+"""No machine that is measured here draws so much: a figure from there on is a fault of the meter."""
 
 
 @dataclass(frozen=True)

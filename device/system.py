@@ -1,6 +1,7 @@
 """The machine that is looked at: files below a root, and programs on this very machine only."""
 
 import errno
+import stat
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ class System:
         """A small file's text without surrounding blanks and without what is not printed. Raises OSError."""
         if not self._own and not path.resolve().is_relative_to(self._real_root):
             raise FileNotFoundError(errno.ENOENT, "a link that leaves the root", str(path))
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for without end
+            raise OSError(errno.EINVAL, "no regular file", str(path))
         text = path.read_bytes().decode("utf-8", "replace")
         return "".join(character for character in text if character.isprintable() or character in "\n\t").strip()
 

@@ -53,10 +53,11 @@ def test_a_meter_of_the_user_that_fails_is_told_first(tmp_path: Path) -> None:
 
 
 def test_a_recording_takes_the_place_of_a_meter(tmp_path: Path) -> None:
-    root = write(tmp_path, RAPL, {"home/run.csv": "t_s,p_w\n0,5\n1,5"})
+    root = write(tmp_path, RAPL, {"home/run.csv": "# scope: module\nt_s,p_w\n0,5\n1,5"})
     found = open_source(System(root), Path("/home/run.csv"))
     assert found.selected is not None
     assert (found.selected.meter.source, found.selected.read().power_w) == ("replay", 5.0)
+    assert found.selected.meter.scope == "module"
     assert names(root, meter=Path("/home/run.csv")) == ["replay", "rapl"]
     missing = open_source(System(root), Path("/home/other.csv")).unavailable[0]
     assert missing.source == "replay"

@@ -31,5 +31,5 @@ def one_core() -> Iterator[None]:
 def recording(tmp_path: Path) -> Path:
     """Ten minutes at 7 W, in steps of 0.02 s."""
     path = tmp_path / "meter.csv"
-    path.write_text("t_s,p_w\n" + "".join(f"{step / 50},7.0\n" for step in range(30_001)), "utf-8")
+    path.write_text("# scope: supply\nt_s,p_w\n" + "".join(f"{step / 50},7.0\n" for step in range(30_001)), "utf-8")
     return path

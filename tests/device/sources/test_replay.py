@@ -1,5 +1,6 @@
 """Recordings played by a clock that the tests turn."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from device.errors import ReadingError, SourceUnavailableError
 from device.sources.replay import Recording, Replay, open_replay, parse_recording
+from device.system import System
 from tests.device.fixtures import POWER, expected, shared
 
 
@@ -27,8 +29,8 @@ def recording(*rows: tuple[float, float]) -> Recording:
 
 def test_it_plays_from_its_first_row_at_the_pace_of_the_clock(tmp_path: Path) -> None:
     path, clock = tmp_path / "run.csv", Clock()
-    path.write_text("t_s,p_w\n-5,4\n-4,6\n-3,6\n")
-    source = open_replay(path, "module", clock)
+    path.write_text("# scope: module\nt_s,p_w\n-5,4\n-4,6\n-3,6\n")
+    source = open_replay(System(), path, clock)
     assert (source.meter.source, source.meter.scope, source.meter.period_s) == ("replay", "module", 1.0)
     powers_w = []
     for _ in range(5):
@@ -65,6 +67,12 @@ def test_a_gap_has_no_power() -> None:
         ("t_s,p_w\n0,1\n1,nan\n", "line 3 .* not finite"),
         ("t_s,p_w\n0,1\n0,1\n", "time does not grow in line 3"),
         ("t_s,p_w\n0,1\n1,1\n0.5,1\n", "time does not grow in line 4"),
+        ("# scope: module\nt_s,p_w\n0,1\n1,\n", "line 4 .* not two numbers"),
+        ("# scope: the lot\nt_s,p_w\n0,1\n1,1\n", "'# scope: the lot' is no scope"),
+        ("#\nt_s,p_w\n0,1\n1,1\n", "'#' is no scope"),
+        ("t_s,p_w\n0," + "1" * 200_000 + "\n1,1\n", "no CSV .*field larger"),
+        ("time_s,power_w,phase\n0,1\n1,1\n", "line 2 .* not like its first"),
+        ("time_s,power_w,phase\n0,1,idle\n1,,idle\n", "line 3 .* not two numbers"),
     ],
 )
 def test_what_is_no_recording_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -72,12 +80,40 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, text: str, message: str
         parse_recording(text)
     (tmp_path / "run.csv").write_text(text)
     with pytest.raises(SourceUnavailableError, match="is no recording"):
-        open_replay(tmp_path / "run.csv", "module")
+        open_replay(System(), tmp_path / "run.csv")
 
 
 def test_a_file_that_is_not_there_is_no_source(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailableError, match="No such file"):
-        open_replay(tmp_path / "absent.csv", "module")
+        open_replay(System(), tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("power_w", [0, -3, 1e6])
+def test_what_no_machine_draws_is_refused(tmp_path: Path, power_w: float) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text(f"# scope: supply\nt_s,p_w\n0,5\n1,{power_w}\n2,5\n")
+    with pytest.raises(SourceUnavailableError, match=f"holds {power_w:g} W".replace("+", r"\+")):
+        open_replay(System(), path)
+
+
+def test_a_recording_that_does_not_say_of_what_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text("t_s,p_w\n0,5\n1,5\n")
+    with pytest.raises(SourceUnavailableError, match=r"does not say what it recorded; give .* # scope: supply\|module"):
+        open_replay(System(), path)
+
+
+def test_the_trace_of_a_bench_is_a_recording_once_it_says_of_what(tmp_path: Path) -> None:
+    path, clock = tmp_path / "trace.csv", Clock()
+    path.write_text("# scope: cpu-package\ntime_s,power_w,energy_j,phase\n0,7,,idle_before\n0.1,9,,answer 1\n")
+    source = open_replay(System(), path, clock)
+    assert (source.meter.scope, source.read().power_w) == ("cpu-package", 7)
+
+
+def test_a_pipe_is_no_recording_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.csv")
+    with pytest.raises(SourceUnavailableError, match="no regular file"):
+        open_replay(System(), tmp_path / "run.csv")
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 0.9), st.floats(0, 100)), min_size=2, max_size=20), st.floats(0, 1))
