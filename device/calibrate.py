@@ -87,7 +87,7 @@ def _open(meter: Path | None) -> Iterator[tuple[Source, Sensor]]:
     """The sensor that measurements use here, without a correction, and what tells it from others."""
     system = System()
     found = open_source(system, meter)
-    if meter is not None and found.unavailable and found.unavailable[0].source == "hwmon":
+    if meter is not None and found.unavailable and found.unavailable[0].source in ("hwmon", "replay"):
         if found.selected is not None:
             found.selected.close()
         raise SourceUnavailableError(found.unavailable[0].reason, found.unavailable[0].remedy)

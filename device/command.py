@@ -23,6 +23,10 @@ Sysroot = Annotated[
 ]
 MeterPath = Annotated[
     Path | None,
+    typer.Option("--meter", metavar="PATH", help="Your own meter at the supply, by its folder in /sys/class/hwmon."),
+]
+MeterOrRecording = Annotated[
+    Path | None,
     typer.Option(
         "--meter",
         metavar="PATH",
@@ -80,7 +84,7 @@ def device(
     *,
     as_json: AsJson = False,
     sysroot: Sysroot = None,
-    meter: MeterPath = None,
+    meter: MeterOrRecording = None,
     jtop: Jtop = False,
     bandwidth: MeasuresBandwidth = False,
 ) -> None:
@@ -208,7 +212,7 @@ def bench(
     shape: ShapeName = None,
     prune: Prune = 0.0,
     keep: Keep = False,
-    meter: MeterPath = None,
+    meter: MeterOrRecording = None,
     jtop: Jtop = False,
     out: Out = None,
     as_json: AsJson = False,

@@ -102,6 +102,11 @@ def board_kind(system: System) -> BoardKind:
     return "pi5" if model.startswith("Raspberry Pi 5") else "other"
 
 
+def is_recording(meter: Path) -> bool:
+    """Whether what the user named is a recording of a meter: it has an end, and is not of now."""
+    return meter.suffix == ".csv"
+
+
 def open_source(system: System, meter: Path | None = None, asked_for: Collection[str] = ()) -> Detection:
     """The first source in order of precedence that opens; `meter` is the user's own at the supply, or a recording."""
     unavailable: list[Unavailable] = []
@@ -173,7 +178,7 @@ def _looks(meter: Meter, reading: Reading, before: Sequence[Look]) -> Iterator[L
 
 
 def _candidates(system: System, meter: Path | None) -> Iterator[Candidate]:
-    if meter is not None and meter.suffix == ".csv":
+    if meter is not None and is_recording(meter):
         path = meter if system.is_own else system.path(str(meter))
         yield Candidate("replay", lambda machine: open_replay(machine, path))
     elif meter is not None:

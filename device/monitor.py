@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.attribution import Attribution, Totals
-from device.detect import Detection, Survey, Unavailable, open_source, survey
+from device.detect import Detection, Survey, Unavailable, is_recording, open_source, survey
 from device.energy import gap_limit_s
-from device.errors import ReadingError
+from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Kind, Meter, Reading, Scope, Source
 from device.sampler import Sampler
 from device.sources import hwmon
@@ -63,7 +63,11 @@ class Monitor:
         period_s: float | None = None,
         look_again_s: float = LOOK_AGAIN_S,
     ) -> None:
-        """`period_s` in place of the meter's own."""
+        """`period_s` in place of the meter's own. Raises SourceUnavailableError: `meter` is a recording."""
+        if meter is not None and is_recording(meter):
+            raise SourceUnavailableError(
+                f"{meter} is a recording, which is not of now", "name a meter, or leave --meter out"
+            )
         self.system = system or System()
         self._meter, self._asked_for = meter, asked_for
         self._period_s, self._look_again_s = period_s, look_again_s
@@ -223,7 +227,7 @@ class _InUse:
 def _warn_if_refused(unavailable: tuple[Unavailable, ...]) -> None:
     """Another meter in place of the one that the user named, or none, is not to go unnoticed."""
     for missing in unavailable:
-        if missing.source in (hwmon.SOURCE, "replay"):
+        if missing.source == hwmon.SOURCE:
             _LOG.warning("the named meter is not used: %s; %s", missing.reason, missing.remedy.splitlines()[0])
 
 

@@ -114,11 +114,11 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None) -> None
     key = None if doors.key_file is None else _read_key(doors.key_file)
     if doors.port is not None and doors.host not in LOCAL_HOSTS and key is None:
         raise ServeError(f"{doors.host} can be reached from other machines; give --key-file, or leave --host out")
+    monitor = Monitor(meter=meter)
     chosen = choose_model(model)
     kept = (*sizes.kept_prompts, SYSTEM, SYSTEM_PLAIN)
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
     rules = DoorRules(key, names_of(doors.host))
-    monitor = Monitor(meter=meter)
     app = create_app(chosen.name, chosen.notice, lambda: open_model(chosen.path, settings, monitor), rules, monitor)
     path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]

@@ -10,6 +10,7 @@ import pytest
 
 from device.attribution import spent
 from device.detect import survey
+from device.errors import SourceUnavailableError
 from device.monitor import Monitor, Sample
 from device.reading import Meter, Reading
 from device.system import System
@@ -126,6 +127,12 @@ def test_a_named_meter_that_cannot_be_used_is_said_once(tmp_path: Path, caplog: 
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("the named meter is not used: ")
     assert said.endswith("hwmon9 is no hwmon meter; see which meters there are")
+
+
+def test_a_recording_is_refused() -> None:
+    """It has an end, and would be played from its start again by whoever looks next."""
+    with pytest.raises(SourceUnavailableError, match=r"run\.csv is a recording, which is not of now; name a meter"):
+        Monitor(meter=Path("run.csv"))
 
 
 def test_a_counter_gives_watts_once_it_has_moved(tmp_path: Path) -> None:
