@@ -3,12 +3,12 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from device.attribution import Attribution, Totals
+from device.attribution import Account, Attribution, Totals
 from device.detect import Detection, Survey, Unavailable, is_recording, open_source, survey
 from device.energy import gap_limit_s
 from device.errors import ReadingError, SourceUnavailableError
@@ -45,6 +45,8 @@ class Sampling:
     energy: dict[Labels, Totals]
     failures: int
     cpu_s: float
+    unmetered_s: float = 0.0
+    """Time of steps that ran while there was no meter."""
 
 
 Listener = Callable[[Sample | None], None]
@@ -76,6 +78,7 @@ class Monitor:
         self.unavailable: tuple[Unavailable, ...] | None = None
         """Why no better meter is here, or none at all; None before that is known."""
         self._latest: Sample | None = None
+        self._unmetered_s = 0.0
         self._sampler: Sampler | None = None
         self._past = Sampling({}, 0, 0.0)
         self._listeners: set[Listener] = set()
@@ -115,7 +118,21 @@ class Monitor:
     def sampling(self) -> Sampling:
         """Joules of all steps by meter, looks that failed, and what sampling itself took."""
         with self._lock:
-            return self._with_current()
+            return replace(self._with_current(), unmetered_s=self._unmetered_s)
+
+    @contextmanager
+    def step(self, rows: Callable[[], Sequence[tuple[Account | None, int]]]) -> Iterator[None]:
+        """Count what is drawn within for `rows`, as `Attribution.begin` takes them; without a meter only the time."""
+        attribution, start_s = self.attribution, time.monotonic()
+        step = None if attribution is None else attribution.begin(rows())
+        try:
+            yield
+        finally:
+            if attribution is not None and step is not None:
+                attribution.end(step)
+            else:
+                with self._lock:
+                    self._unmetered_s += time.monotonic() - start_s
 
     def survey(self) -> Survey:
         """`detect.survey`, without opening the meter in use a second time."""

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -147,16 +148,13 @@ class Embedder:
     def _step(self, job: EmbeddingJob) -> None:
         """One decode of a job's next texts; then it is another's turn."""
         failure: RuntimeFailure | None = None
-        attribution = None if self._monitor is None else self._monitor.attribution
-        step = None if attribution is None else attribution.begin([(None, 1)])
         try:
-            job.done += self._embed(_that_fit(job.left, self._context))
+            with nullcontext() if self._monitor is None else self._monitor.step(lambda: [(None, 1)]):
+                job.done += self._embed(_that_fit(job.left, self._context))
         except DecodeAborted:
             self._aborted_steps += 1
         except RuntimeFailure as error:
             failure = error
-        if attribution is not None and step is not None:
-            attribution.end(step)
         vectors = None if job.left else np.stack(job.done)
         with self._changed:
             self._steps += 1

@@ -263,13 +263,11 @@ class Scheduler:
             for running, drafted in zip(writers, plan.drafts, strict=True)
         ]
         parts += shared_out(readers, plan.prompt)
-        attribution = None if self._monitor is None else self._monitor.attribution
-        if attribution is None:
+        if self._monitor is None:
             self._compute(parts, plan.padding)
             return
-        step = attribution.begin([(running.account, len(tokens)) for running, tokens in parts])
-        self._compute(parts, plan.padding)
-        attribution.end(step)
+        with self._monitor.step(lambda: [(running.account, len(tokens)) for running, tokens in parts]):
+            self._compute(parts, plan.padding)
 
     def _compute(self, parts: Sequence[Part], padding: int) -> None:
         """Decode; where that fails, each part by itself, so that only those fail that must."""

@@ -106,7 +106,10 @@ class _Gauges(Collector):
 
 
 class _Power(Collector):
-    """Tokens per joule are `bedside_completion_tokens_total / bedside_energy_joules_total`, over one time and one meter."""
+    """Tokens per joule are `bedside_completion_tokens_total / bedside_energy_joules_total`, over one time and one meter.
+
+    Over a time in which `sum(bedside_energy_unmeasured_seconds_total)` has grown there are none: tokens counted, joules did not.
+    """
 
     _LABELS = ("source", "scope", "kind")
 
@@ -118,11 +121,15 @@ class _Power(Collector):
         found, sample = self._monitor.sampling(), self._monitor.latest
         drawn = CounterMetricFamily("bedside_energy_joules", "Drawn while decodes ran, gross", labels=self._LABELS)
         unknown = CounterMetricFamily(
-            "bedside_energy_unmeasured_seconds", "Time of decodes whose energy is not known", labels=self._LABELS
+            "bedside_energy_unmeasured_seconds",
+            "Time of decodes whose energy is not known; with empty labels that while there was no meter",
+            labels=self._LABELS,
         )
         for labels, totals in found.energy.items():
             drawn.add_metric(labels, totals.joules)
             unknown.add_metric(labels, totals.unmeasured_s)
+        if found.unmetered_s:
+            unknown.add_metric(("", "", ""), found.unmetered_s)
         power = GaugeMetricFamily("bedside_power_watts", "Power now", labels=self._LABELS)
         if sample is not None and sample.power_w is not None:
             power.add_metric((sample.meter.source, sample.meter.scope, sample.meter.kind), sample.power_w)

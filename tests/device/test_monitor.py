@@ -135,6 +135,27 @@ def test_a_recording_is_refused() -> None:
         Monitor(meter=Path("run.csv"))
 
 
+def test_steps_without_a_meter_are_counted_as_time(tmp_path: Path) -> None:
+    """Before the first meter, and once it has gone; what is computed meanwhile belongs to no meter."""
+    monitor = monitor_of(tmp_path, ONLY_POWER)
+    with monitor.step(lambda: [(None, 1)]):
+        time.sleep(0.01)
+    before_s = monitor.sampling().unmetered_s
+    assert before_s >= 0.01
+    heard = Heard(monitor)
+    with monitor:
+        heard.wait(is_sample)
+        with monitor.step(lambda: [(None, 1)]):
+            heard.wait(is_sample)
+        heard.wait(is_sample)
+        assert monitor.sampling().unmetered_s == before_s
+        (tmp_path / "sys/class/hwmon/hwmon3").rename(tmp_path / "gone")
+        heard.wait(is_end)
+        with monitor.step(lambda: [(None, 1)]):
+            time.sleep(0.01)
+        assert monitor.sampling().unmetered_s >= before_s + 0.01
+
+
 def test_a_counter_gives_watts_once_it_has_moved(tmp_path: Path) -> None:
     monitor = monitor_of(tmp_path, RAPL)
     heard = Heard(monitor)

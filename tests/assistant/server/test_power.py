@@ -61,14 +61,17 @@ def metered(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str
 
 
 def wait_for(served: Served, text: str) -> None:
+    while text not in metrics_text(served):
+        time.sleep(0.01)
+
+
+def metrics_text(served: Served) -> str:
     with served.local() as client:
-        while text not in client.get("/metrics").text:
-            time.sleep(0.01)
+        return client.get("/metrics").text
 
 
 def metric(served: Served, name: str) -> float:
-    with served.local() as client:
-        found = re.search(rf"^bedside_{name}(?:{{.*}})? (.*)$", client.get("/metrics").text, re.MULTILINE)
+    found = re.search(rf"^bedside_{name}(?:{{.*}})? (.*)$", metrics_text(served), re.MULTILINE)
     assert found is not None, name
     return float(found[1])
 
@@ -193,6 +196,7 @@ def test_nothing_measured_is_null_and_said(tmp_path: Path, environment: dict[str
         text = client.get("/metrics").text
         assert "bedside_power_watts{" not in text
         assert "bedside_energy_joules_total{" not in text
+        assert metric(running, "energy_unmeasured_seconds_total") > 0
         assert client.get("/v1/device").json()["selected"] is None
         with client.stream("GET", "/v1/device/events") as stream:
             first = next(events(stream.iter_lines()))
@@ -213,6 +217,7 @@ def test_a_meter_that_goes_away_is_said_and_found_again(tmp_path: Path, environm
             assert missing["unavailable"][0]["source"] == "ina3221-sysfs"
             with running.local() as other:
                 assert other.post(CHAT, json=LONG).json()["usage"]["bedside"]["joules"] is None
+            assert '_unmeasured_seconds_total{kind="",scope="",source=""}' in metrics_text(running)
             (root / "gone").rename(root / CHIP)
             assert next(each for each in told if each.get("power_w"))["power_w"] == 6.0
 
