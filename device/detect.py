@@ -54,7 +54,7 @@ OF_ANY: tuple[Candidate, ...] = (
     Candidate("rapl", open_rapl),
     Candidate("nvml", open_nvml),
 )
-_AGAIN = "look again; the next reading may succeed"
+LOOK_AGAIN = "look again; the next reading may succeed"
 _CALIBRATE_ANEW = "see what is stored, then remove it or make it again\nbedside device calibrate --show"
 
 
@@ -132,9 +132,12 @@ def survey(
             looks += _looks(outcome.meter, outcome.read(), looks)
         except ReadingError as error:
             looks.append(Look(outcome.meter, None))
-            unavailable.append(Unavailable(name, str(error), _AGAIN))
+            unavailable.append(Unavailable(name, str(error), LOOK_AGAIN))
         except SourceUnavailableError as error:
             unavailable.append(Unavailable(name, error.reason, error.remedy))
+        except Exception as error:  # one meter's fault is not to hide all the others
+            looks.append(Look(outcome.meter, None))
+            unavailable.append(_fault(name, error))
         finally:
             outcome.close()
     return Survey(look_at_board(system), tuple(looks), tuple(unavailable))
@@ -154,8 +157,15 @@ def _try_each(
             source = candidate.open(system)
         except SourceUnavailableError as error:
             yield Unavailable(candidate.source, error.reason, error.remedy)
+        except Exception as error:
+            yield _fault(candidate.source, error)
         else:
             yield from _calibrated(system, source)
+
+
+def _fault(source: str, error: Exception) -> Unavailable:
+    """Of a source that failed in a way that nobody foresaw."""
+    return Unavailable(source, f"looking at it failed ({type(error).__name__}: {error})", "report it")
 
 
 def _calibrated(system: System, source: Source) -> Iterator[Source | Unavailable]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from device.attribution import Account, Attribution, Totals
-from device.detect import Detection, Survey, Unavailable, is_recording, open_source, survey
+from device.detect import LOOK_AGAIN, Detection, Survey, Unavailable, is_recording, open_source, survey
 from device.energy import gap_limit_s
 from device.errors import ReadingError, SourceUnavailableError
 from device.reading import Kind, Meter, Reading, Scope, Source
@@ -50,7 +50,7 @@ class Sampling:
 
 
 Listener = Callable[[Sample | None], None]
-"""Called in the monitor's thread: with each sample, and with None once no meter is to be had, or the one there was has gone."""
+"""Called in the monitor's thread: with each sample, and with None once nothing is measured any more: see `Monitor.missing`."""
 
 
 class Monitor:
@@ -78,6 +78,8 @@ class Monitor:
         self.unavailable: tuple[Unavailable, ...] | None = None
         """Why no better meter is here, or none at all; None before that is known."""
         self._latest: Sample | None = None
+        self._failure: str | None = None  # why looks have failed since the latest sample
+        self._told_failure = False
         self._unmetered_s = 0.0
         self._sampler: Sampler | None = None
         self._past = Sampling({}, 0, 0.0)
@@ -111,9 +113,14 @@ class Monitor:
         return sample if is_fresh else None
 
     @property
-    def has_no_meter(self) -> bool:
-        """Whether it was looked for one, in vain."""
-        return self.attribution is None and self.unavailable is not None
+    def missing(self) -> tuple[Unavailable, ...] | None:
+        """Why nothing is measured now, the meter in use first; None where something is, or before that is known."""
+        attribution, failure, others = self.attribution, self._failure, self.unavailable
+        if attribution is None or others is None:
+            return others
+        if failure is None or self.latest is not None:
+            return None
+        return (Unavailable(attribution.meter.source, failure, LOOK_AGAIN), *others)
 
     def sampling(self) -> Sampling:
         """Joules of all steps by meter, looks that failed, and what sampling itself took."""
@@ -137,8 +144,14 @@ class Monitor:
     def survey(self) -> Survey:
         """`detect.survey`, without opening the meter in use a second time."""
         attribution = self.attribution
-        in_use = None if attribution is None else _InUse(attribution.meter, lambda: self.latest)
+        in_use = None if attribution is None else _InUse(attribution.meter, self._look)
         return survey(self.system, self._meter, self._asked_for, in_use)
+
+    def _look(self) -> Sample:
+        """The newest sample. Raises ReadingError where nothing may be said."""
+        if (sample := self.latest) is None:
+            raise ReadingError(self._failure or "the meter has said nothing for a while")
+        return sample
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener` from now on; returns what ends it."""
@@ -179,7 +192,14 @@ class Monitor:
 
     def _follow(self, source: Source) -> None:
         """Sample until told to stop, or until the meter goes away."""
-        sampler = Sampler(source, period_s=self._period_s, capacity=1, wait=self._stopping.wait, listen=self._hear)
+        sampler = Sampler(
+            source,
+            period_s=self._period_s,
+            capacity=1,
+            wait=self._stopping.wait,
+            listen=self._hear,
+            listen_failure=self._hear_failure,
+        )
         attribution = Attribution(sampler.trace().meter)
         with self._lock:
             self._sampler, self.attribution = sampler, attribution
@@ -188,7 +208,8 @@ class Monitor:
         with self._lock:
             attribution.close()
             self._past = self._with_current()
-            self._sampler = self.attribution = self._latest = None
+            self._sampler = self.attribution = self._latest = self._failure = None
+            self._told_failure = False
         if ended is not None:
             name = attribution.meter.source
             remedy = f"it is looked for again every {self._look_again_s:g} s"
@@ -208,8 +229,15 @@ class Monitor:
             reading.energy_j,
             reading.rails_w,
         )
-        self._latest = sample
+        self._latest, self._failure, self._told_failure = sample, None, False
         self._tell(sample)
+
+    def _hear_failure(self, _: float, reason: str) -> None:
+        """Tell it once, when no sample holds any more: a look that fails between others is no news."""
+        self._failure = reason
+        if self.latest is None and not self._told_failure:
+            self._told_failure = True
+            self._tell(None)
 
     def _with_current(self) -> Sampling:
         """The past and the meter that is sampled now; with the lock held."""
@@ -227,14 +255,12 @@ class Monitor:
 class _InUse:
     """The meter that a monitor samples, as a source for a single look."""
 
-    def __init__(self, meter: Meter, latest: Callable[[], Sample | None]) -> None:
+    def __init__(self, meter: Meter, look: Callable[[], Sample]) -> None:
         self.meter = meter
-        self._latest = latest
+        self._look = look
 
     def read(self) -> Reading:
-        sample = self._latest()
-        if sample is None:
-            raise ReadingError(f"{self.meter.source} has been silent for {gap_limit_s(self.meter):g} s")
+        sample = self._look()
         return Reading(sample.power_w, sample.energy_j, sample.rails_w)
 
     def close(self) -> None:

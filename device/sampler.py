@@ -24,7 +24,8 @@ class Sampler:
     """Looks at `source` about once in its period until stopped, or until the meter goes away.
 
     `wait(s)` waits and says whether to stop; `cpu_clock` is the time that the calling thread has computed; `listen` is told
-    the time and the reading of each look that gave one, in the sampler's thread.
+    the time and the reading of each look that gave one, `listen_failure` the time and the reason of each other, both in the
+    sampler's thread.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Sampler:
         wait: Callable[[float], bool] | None = None,
         chance: random.Random | None = None,
         listen: Callable[[float, Reading], None] | None = None,
+        listen_failure: Callable[[float, str], None] | None = None,
     ) -> None:
         # How long a gap may be follows from the period, so the trace has to know the one that was used.
         self._source = source
@@ -45,7 +47,7 @@ class Sampler:
         self._clock, self._cpu_clock = clock, cpu_clock
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
-        self._chance, self._listen = chance or random.Random(), listen
+        self._chance, self._listen, self._listen_failure = chance or random.Random(), listen, listen_failure
         self._lock = threading.Lock()
         self._samples = _Ring(capacity)
         self._failures: deque[Failure] = deque(maxlen=FAILURE_CAPACITY)
@@ -140,6 +142,8 @@ class Sampler:
         with self._lock:
             self._failed += 1
             self._failures.append(Failure(time_s, reason))
+        if self._listen_failure is not None:
+            self._listen_failure(time_s, reason)
 
     def _end(self, reason: str) -> None:
         with self._lock:

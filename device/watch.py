@@ -32,6 +32,7 @@ _LINE_S = 1.0
 _BOARD_S = 2.0
 _ROWS = 8
 _MOST_COLUMNS = 100
+_FEWEST_COLUMNS = 40
 _LABEL = 9  # columns of the names and of the scale at the left
 _COLUMN_S = 0.5
 _REMEMBERED = 4096
@@ -118,7 +119,8 @@ def _lines(monitor: Monitor) -> Iterator[str]:
 
 
 def page(monitor: Monitor, board: Board, history: History, width: int) -> list[Text]:
-    """The whole picture, no line wider than `width`."""
+    """The whole picture, no line wider than `width`, or than the picture can be narrow."""
+    width = max(width, _FEWEST_COLUMNS)
     lines = [Text(textwrap.shorten(board.model or "board unknown (no model in the device tree)", width), style="bold")]
     sample = monitor.latest
     if sample is None:
@@ -136,12 +138,16 @@ def _power(sample: Sample, history: History, width: int) -> list[Text]:
     count, column_s = width - _LABEL, max(_COLUMN_S, 2 * sample.meter.period_s)
     now_s = time.monotonic()
     times_s, powers_w = history.since(now_s - count * column_s)
-    peak_w, mean_w = float(powers_w.max(initial=0.0)), _mean_w(sample, times_s, powers_w)
+    peak_w, mean_w = float(powers_w.max()) if len(powers_w) else None, _mean_w(sample, times_s, powers_w)
     figures = [
         "now -" if sample.power_w is None else f"now {sample.power_w:.2f} W",
         "mean -" if mean_w is None else f"mean {mean_w:.2f} W",
-        f"peak {peak_w:.2f} W" + (f" ({note})" if (note := filter_note(sample.meter)) else ""),
+        "peak -"
+        if peak_w is None
+        else f"peak {peak_w:.2f} W" + (f" ({note})" if (note := filter_note(sample.meter)) else ""),
     ]
+    if peak_w is None:
+        return [*_item("Power", "  ".join(figures), width), *_item("", _label(sample), width)]
     most_w = top_w(peak_w)
     drawn = bars(columns_w(times_s, powers_w, now_s, column_s, count), most_w, _ROWS)
     scale = [f"{most_w:g} W", *[""] * (_ROWS - 1)]
@@ -172,10 +178,10 @@ def _without_meter(monitor: Monitor, width: int) -> list[Text]:
     """Why nothing is measured, and what mends it."""
     if monitor.unavailable is None:
         return _item("Power", "looking for a meter", width)
-    if not monitor.has_no_meter:
+    if (found := monitor.missing) is None:
         return _item("Power", f"{NOT_MEASURED}: the meter has said nothing for a while", width)
     lines = _item("Power", f"{NOT_MEASURED}; what mends it, in full: bedside device", width)
-    for missing in monitor.unavailable:
+    for missing in found:
         remedy = missing.remedy.splitlines()[0]
         lines += _item(missing.source, f"{missing.reason} -> {remedy}", width)
     return lines

@@ -66,7 +66,7 @@ class LivePower:
         leave = self.monitor.listen(tell)
         self._streams.add(waiting)
         telling = asyncio.create_task(self._tell_state(waiting))
-        if self.monitor.has_no_meter:
+        if self.monitor.missing is not None:
             waiting.put(self._missing())
         if self._ended:
             waiting.put(_End())
@@ -97,7 +97,7 @@ class LivePower:
         return {"time": time.time(), "temperatures_c": temperatures_c, "throttling": throttling}
 
     def _missing(self) -> Content:
-        unavailable = [asdict(each) for each in self.monitor.unavailable or ()]
+        unavailable = [asdict(each) for each in self.monitor.missing or ()]
         nothing = dict.fromkeys(("power_w", "energy_j", "source", "scope", "kind"))
         return {"time": time.time(), **nothing, "reason": "not measured", "unavailable": unavailable}
 

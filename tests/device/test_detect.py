@@ -64,6 +64,20 @@ def test_a_recording_takes_the_place_of_a_meter(tmp_path: Path) -> None:
     assert "is no recording" in missing.reason
 
 
+def test_a_fault_that_nobody_foresaw_hides_no_other_meter(tmp_path: Path) -> None:
+    class Broken(System):
+        def read(self, path: Path) -> str:
+            if path.name == broken:
+                raise ZeroDivisionError(path.name)
+            return super().read(path)
+
+    for broken in ("curr1_input", "in1_label"):
+        found = survey(Broken(write(tmp_path, JETSON, RAPL)))
+        assert found.unavailable[0].source == "ina3221-sysfs"
+        assert f"failed (ZeroDivisionError: {broken})" in found.unavailable[0].reason
+        assert [look.meter.source for look in found.looks if look.reading] == ["rapl"]
+
+
 def test_nothing_is_nothing(tmp_path: Path) -> None:
     found = open_source(System(tmp_path))
     assert found.selected is None

@@ -89,7 +89,7 @@ def test_without_a_meter_it_says_so_once_and_costs_no_sample(tmp_path: Path) -> 
     heard = Heard(monitor)
     with monitor:
         heard.wait(is_end)
-        assert monitor.has_no_meter
+        assert monitor.missing == monitor.unavailable
         assert monitor.latest is None
         assert [missing.source for missing in monitor.unavailable or ()] == ["battery", "rapl", "nvml"]
     assert heard.all == []  # it has looked again since, and found the same
@@ -177,7 +177,29 @@ def test_failed_looks_are_counted(tmp_path: Path) -> None:
         while not monitor.sampling().failures:
             time.sleep(QUICK_S)
         assert monitor.latest is None
-        assert not monitor.has_no_meter
+        assert monitor.attribution is not None
+
+
+def test_a_meter_whose_every_look_fails_is_said_once_with_the_reason(tmp_path: Path) -> None:
+    current = "sys/class/hwmon/hwmon3/curr1_input"
+    monitor = monitor_of(tmp_path, ONLY_POWER, {current: 0})
+    heard = Heard(monitor)
+    with monitor:
+        heard.wait(is_end)
+        missing = monitor.missing
+        assert missing is not None
+        assert missing[0].source == "ina3221-sysfs"
+        assert "VDD_IN says 0 W" in missing[0].reason
+        found = monitor.survey()
+        assert (found.looks[0].meter.source, found.looks[0].reading) == ("ina3221-sysfs", None)
+        assert found.unavailable[0].reason == missing[0].reason
+        failures = monitor.sampling().failures
+        while monitor.sampling().failures < failures + 5:
+            time.sleep(QUICK_S)
+        assert heard.all == []
+        write(tmp_path, {current: 1200})
+        heard.wait(is_sample)
+        assert monitor.missing is None
 
 
 def test_whoever_leaves_is_told_nothing_more(tmp_path: Path) -> None:
@@ -194,8 +216,8 @@ def test_whoever_leaves_is_told_nothing_more(tmp_path: Path) -> None:
 
 def test_a_fault_in_detection_is_a_reason(tmp_path: Path) -> None:
     class Broken(System):
-        def glob(self, pattern: str) -> list[Path]:
-            raise ZeroDivisionError(pattern)
+        def path(self, name: str) -> Path:
+            raise ZeroDivisionError(name)
 
     monitor = Monitor(Broken(tmp_path), look_again_s=0.01)
     heard = Heard(monitor)

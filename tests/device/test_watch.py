@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from device.board import look_at_board
 from device.monitor import Monitor
 from device.watch import History, page
-from tests.device.machines import JETSON, Files, write
+from tests.device.machines import JETSON, RAPL, Files, write
 from tests.device.test_monitor import Heard, is_end, is_sample, monitor_of
 
 WARM: Files = {
@@ -69,6 +69,30 @@ def test_without_a_meter_the_remedies_and_the_rest(tmp_path: Path, width: int) -
     assert "no battery in /sys/class/power_supply -> nothing to do without a battery" in text
     assert "cpu-thermal 48" in text
     assert "0.00 W" not in text
+
+
+def test_a_counter_that_has_not_moved_has_no_watts(tmp_path: Path) -> None:
+    monitor, history = monitor_of(tmp_path, RAPL), History()
+    heard = Heard(monitor)
+    monitor.listen(history.take)
+    with monitor:
+        heard.wait(is_sample)
+        text = "\n".join(picture(monitor, history, 80))
+    assert "now -  mean -  peak -" in text
+    assert "0.00 W" not in text
+    assert "│" not in text
+
+
+@pytest.mark.parametrize("width", [0, 1, 9, 20])
+def test_the_narrowest_terminal_gets_a_picture(tmp_path: Path, width: int) -> None:
+    monitor, history = monitor_of(tmp_path, JETSON, WARM), History()
+    heard = Heard(monitor)
+    monitor.listen(history.take)
+    with monitor:
+        heard.wait(is_sample)
+        lines = picture(monitor, history, width)
+    assert "now 6.00 W" in "\n".join(lines)
+    assert max(map(cell_len, lines)) <= 40
 
 
 def test_what_another_meter_said_is_not_drawn_beside_this_one(tmp_path: Path) -> None:
