@@ -9,7 +9,7 @@ import typer
 
 from device import calibration_views as views
 from device.board import read_model
-from device.calibration import CalibratedSource, Level, Sensor, calibrate, sensor_of
+from device.calibration import CalibratedSource, Level, Sensor, calibrate, check_reference, sensor_of
 from device.calibration_files import CalibrationFiles
 from device.detect import open_source
 from device.errors import CalibrationError, SourceUnavailableError
@@ -27,6 +27,7 @@ def calibrate_by_asking(meter: Path | None, reference: str) -> None:
     Raises:
         CalibrationError: this machine's sensor cannot be calibrated, or the readings make no line; nothing is stored.
     """
+    check_reference(reference)
     with _open(meter) as (source, sensor):
         views.print_plan(sensor, source.meter, load_steps(), asking=True)
         levels = []

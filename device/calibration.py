@@ -104,6 +104,7 @@ def calibrate(
     Raises:
         CalibrationError: the levels are too few, too much alike, not in watts, not in order, or not on a line.
     """
+    check_reference(reference)
     said = np.array([level.sensor_w for level in levels], dtype=np.float64)
     read = np.array([level.meter_w for level in levels], dtype=np.float64)
     _check(said, read)
@@ -131,8 +132,14 @@ def calibrate(
         levels=tuple(levels),
         gain=gain,
         offset_w=offset_w,
-        calibrated=Calibrated(half_width_w, low_w, high_w),
+        calibrated=Calibrated(half_width_w, max(low_w, 0.0), high_w),
     )
+
+
+def check_reference(name: str) -> None:
+    """Refuse a name that would not show as it is. Raises CalibrationError."""
+    if not name.strip() or not name.isprintable():
+        raise CalibrationError(f"{name!a} does not name the meter: use printed characters, like FNB58")
 
 
 def _check(said: Numbers, read: Numbers) -> None:
@@ -200,8 +207,13 @@ class CalibratedSource:
         reading = self.uncorrected.read()
         if reading.power_w is None:
             raise ReadingError(f"{self._meter.source} gives no power, and a calibration corrects nothing else")
-        rails_w = {**reading.rails_w, self._meter.rail: reading.power_w}
-        return Reading(self._calibration.power_w(reading.power_w), rails_w=rails_w)
+        power_w = self._calibration.power_w(reading.power_w)
+        if power_w <= 0:
+            raise ReadingError(
+                f"the calibration makes {power_w:g} W of the sensor's {reading.power_w:g} W, far below its levels; "
+                "make it again with a level at idle"
+            )
+        return Reading(power_w, rails_w={**reading.rails_w, self._meter.rail: reading.power_w})
 
     def close(self) -> None:
         """Give back what the sensor holds."""

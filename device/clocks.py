@@ -26,7 +26,7 @@ def _clock(system: System, folder: Path) -> CpuClock:
     def mhz(name: str) -> float | None:
         try:
             return int(system.read(folder / name)) / 1000  # the file has kHz
-        except (OSError, ValueError):
+        except (OSError, ValueError, OverflowError):
             return None
 
     try:

@@ -37,11 +37,16 @@ def read_levels(path: Path, sensor: Sensor) -> list[Level]:
 
     Raises:
         StorageError: the file cannot be read.
-        CalibrationError: another table, a reading that is missing or no number, or another sensor.
+        CalibrationError: no file, another table, a reading that is missing or no number, or another sensor.
     """
+    if not path.is_file():
+        raise CalibrationError(f"cannot read {path}: there is no such file; make it with --record")
     with storage_errors(path):
         data = path.read_bytes()
-    rows = list(csv.reader(data.decode("utf-8-sig", "replace").splitlines()))
+    try:
+        rows = list(csv.reader(data.decode("utf-8-sig", "replace").splitlines()))
+    except csv.Error as error:
+        raise CalibrationError(f"{path} is no CSV ({error}): make it with --record") from None
     if not rows or rows[0] != COLUMNS:
         raise CalibrationError(f"{path} does not begin with the columns {','.join(COLUMNS)}: make it with --record")
     return [_level(f"line {number} of {path}", row, sensor) for number, row in enumerate(rows[1:], start=2) if row]

@@ -6,7 +6,7 @@ from pathlib import Path
 from device.errors import SourceUnavailableError
 from device.system import System
 
-_OFFLINE_C = -256.0
+_MOST_C = 200.0  # beyond it, on either side, a zone is offline (-256) or tells no temperature
 _FAN_TURNS = ("fan1_input", "rpm", "rpm_measured")  # the kernel's own, then a Jetson's pwm_tach and JetPack 4
 
 
@@ -28,9 +28,9 @@ def read_temperatures(system: System) -> dict[str, float]:
             if zone.casefold().startswith("cv"):
                 continue
             temperature_c = int(system.read(path.with_name("temp"))) / 1000
-        except (OSError, ValueError):
+        except (OSError, ValueError, OverflowError):
             continue
-        if temperature_c > _OFFLINE_C:
+        if abs(temperature_c) <= _MOST_C:
             temperatures_c[zone] = max(temperature_c, temperatures_c.get(zone, temperature_c))
     return temperatures_c
 

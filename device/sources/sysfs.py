@@ -23,9 +23,17 @@ def read_number(system: System, path: Path, if_forbidden: str) -> int:
     except OSError as error:
         raise _fault(error, path, if_forbidden) from None
     try:
-        return int(text)
+        return _whole(text)
     except ValueError:
         raise ReadingError(f"{path} says {text[:40]!r} instead of a number") from None
+
+
+def _whole(text: str) -> int:
+    """A number as the kernel writes it, of 64 bits. Raises ValueError."""
+    number = int(text)
+    if abs(number) >= 1 << 64:
+        raise ValueError(text)
+    return number
 
 
 def _fault(error: OSError, path: Path, if_forbidden: str) -> DeviceError:
@@ -44,7 +52,7 @@ def _fault(error: OSError, path: Path, if_forbidden: str) -> DeviceError:
 def number_if_any(system: System, path: Path) -> int | None:
     """The number in a file that tells about a meter; None where it is not there or not a number."""
     try:
-        return int(system.read(path))
+        return _whole(system.read(path))
     except (OSError, ValueError):
         return None
 

@@ -175,6 +175,13 @@ def table(path: Path, gain: float = 1.02, offset_w: float = 0.05) -> Path:
     return path
 
 
+def test_a_table_that_is_not_there_or_no_table_is_refused(board: Board, tmp_path: Path) -> None:
+    absent = message(run("--readings", tmp_path / "absent.csv"))
+    assert absent == f"cannot read {tmp_path}/absent.csv: there is no such file; make it with --record"
+    (tmp_path / "big.csv").write_text("1" * 200_000, "utf-8")
+    assert "is no CSV (field larger than field limit" in message(run("--readings", tmp_path / "big.csv"))
+
+
 def test_levels_are_recorded_filled_in_and_fitted(board: Board, tmp_path: Path) -> None:
     path = tmp_path / "levels.csv"
     result = run("--record", path)

@@ -174,3 +174,20 @@ def test_a_calibrated_source_corrects_power_and_leaves_rails() -> None:
     with pytest.raises(ReadingError, match="gives no power"):
         source.read()
     source.close()
+
+
+def test_a_line_below_its_levels_gives_no_power() -> None:
+    """The levels hold, but 6 W would be -78 W."""
+    calibration = made(levels((50, 10), (70, 50), (90, 90), (110, 130)))
+    assert calibration.calibrated.from_w == 0
+    source = CalibratedSource(Script(Reading(6.0), Reading(50.0), meter=PMIC), calibration, BOARD)
+    with pytest.raises(ReadingError, match=r"makes -78 W of the sensor's 6 W"):
+        source.read()
+    assert source.read().power_w == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("name", ["", " ", "FNB\u202e58", "a\nb", "\x1b[2J"])
+def test_a_name_that_does_not_show_as_it_is_is_refused(name: str) -> None:
+    with pytest.raises(CalibrationError, match="does not name the meter") as refused:
+        calibrate(sensor_of(PMIC, BOARD), UNEVEN, name, MADE)
+    assert str(refused.value).isprintable()

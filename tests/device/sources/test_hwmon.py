@@ -95,3 +95,10 @@ def test_what_is_no_meter_is_refused(tmp_path: Path, named: str) -> None:
     write(tmp_path, {"sys/class/power_supply/rpi-poe/current_now": 1000, "sys/class/hwmon/hwmon1/curr1_input": 7})
     with pytest.raises(SourceUnavailableError, match=r"is no hwmon meter|neither energy nor power nor volts"):
         open_hwmon(System(tmp_path), Path(named))
+
+
+def test_a_number_that_no_driver_writes_is_a_failed_look(tmp_path: Path) -> None:
+    root = write(tmp_path, INA226, {f"sys/class/hwmon/hwmon5/{name}": "9" * 400 for name in ("power1_input",)})
+    source = open_hwmon(System(root), Path("/sys/class/hwmon/hwmon5"))
+    with pytest.raises(ReadingError, match="instead of a number"):
+        source.read()
