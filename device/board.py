@@ -38,8 +38,8 @@ class Board:
     """The release of NVIDIA's system on a Jetson, `36.4.3`."""
     memory_bytes: int | None
     """What the system has of the memory soldered on."""
-    cuda: bool
-    """Whether NVIDIA's driver library is here; a library that is here may still find no GPU."""
+    cuda: bool | None
+    """Whether NVIDIA's driver library is here; one that is here may still find no GPU. A tree of files may merely lack it."""
     power_mode: PowerMode | None
     cpu_clocks: tuple[CpuClock, ...]
     temperatures_c: dict[str, float]
@@ -61,7 +61,7 @@ def look_at_board(system: System) -> Board:
         model=model,
         l4t=_read_l4t(system),
         memory_bytes=_read_memory(system),
-        cuda=any(system.glob(pattern) for pattern in _CUDA_LIBRARIES),
+        cuda=any(system.glob(pattern) for pattern in _CUDA_LIBRARIES) or (False if system.is_own else None),
         power_mode=read_power_mode(system),
         cpu_clocks=read_cpu_clocks(system),
         temperatures_c=temperatures_c,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import ReadingError, SourceUnavailableError
-from device.reading import Filter, Meter, Reading
+from device.reading import MOST_W, Filter, Meter, Reading
 from device.sources.counter import EnergyCounter
-from device.sources.sysfs import number_if_any, read_number, text_if_any, udev_remedy
+from device.sources.sysfs import number_if_any, read_number, supply_w, text_if_any, udev_remedy
 from device.system import System
 
 SOURCE = "hwmon"
@@ -71,13 +71,15 @@ class Hwmon:
             raise ReadingError(
                 f"{self.meter.rail} says {power_w:g} W: this board is not behind the meter, or its wires are swapped"
             )
+        if power_w is not None and power_w >= MOST_W:
+            raise ReadingError(f"{self.meter.rail} says {power_w:g} W, which no board draws")
         return Reading(power_w=power_w, energy_j=energy_j)
 
     def _power_w(self) -> float | None:
         if self._files.power:
             return self._number(self._files.power) / 1e6
         if self._files.volts and self._files.amperes:
-            return self._number(self._files.volts) * self._number(self._files.amperes) / 1e6
+            return supply_w(self._number(self._files.volts), self._number(self._files.amperes))
         return None
 
     def _number(self, path: Path) -> int:
@@ -103,6 +105,11 @@ def open_hwmon(system: System, named: Path) -> Hwmon:
     if not (files.energy or files.power or (files.volts and files.amperes)):
         raise SourceUnavailableError(
             f"{name} in {folder} has neither energy nor power nor volts with amperes", _SHOW_NAMES
+        )
+    if (number_if_any(system, folder / "shunt_resistor") or 0) < 0:
+        raise SourceUnavailableError(
+            f"{name} in {folder} was told a negative shunt",
+            "as root, write the resistor's microohms into shunt_resistor",
         )
     source = Hwmon(system, name, folder, files)
     with suppress(ReadingError):  # one look that failed: the caller's next one may not

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import DeviceError, ReadingError, SourceUnavailableError
-from device.reading import Meter, Reading
+from device.reading import MOST_W, Meter, Reading
 from device.sources.jetson_filter import read_filter
-from device.sources.sysfs import number_if_any, read_number, text_if_any, udev_remedy
+from device.sources.sysfs import number_if_any, read_number, supply_w, text_if_any, udev_remedy
 from device.system import System
 
 TOTAL = "VDD_IN"
@@ -42,7 +42,7 @@ class _Rail:
     def power_w(self, system: System) -> float:
         millivolts = read_number(system, self.chip / f"in{self.channel}_input", _MAY_READ)
         milliamperes = read_number(system, self.chip / f"curr{self.channel}_input", _MAY_READ)
-        return millivolts * milliamperes / 1e6
+        return supply_w(millivolts, milliamperes)
 
     def has_data(self, system: System) -> bool:
         try:
@@ -72,7 +72,7 @@ class Ina3221:
     def read(self) -> Reading:
         """Watts of VDD_IN, then of each other rail that answers."""
         power_w = self._total.power_w(self._system)
-        if power_w <= 0:
+        if not 0 < power_w < MOST_W:
             raise ReadingError(f"{TOTAL} says {power_w:g} W, which a running module cannot take")
         rails_w = {TOTAL: power_w}
         for rail in self._others:

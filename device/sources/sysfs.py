@@ -49,6 +49,13 @@ def _fault(error: OSError, path: Path, if_forbidden: str) -> DeviceError:
     return ReadingError(f"{path} cannot be read now ({error.strerror or type(error).__name__})")
 
 
+def supply_w(millivolts: int, milliamperes: int) -> float:
+    """Their product. Raises ReadingError where the supply's voltage is negative: a negative current would hide it."""
+    if millivolts < 0:
+        raise ReadingError(f"the meter says {millivolts} mV, and a supply has none below zero: its wires are swapped")
+    return millivolts * milliamperes / 1e6
+
+
 def number_if_any(system: System, path: Path) -> int | None:
     """The number in a file that tells about a meter; None where it is not there or not a number."""
     try:

@@ -133,7 +133,7 @@ def test_nothing_is_known_of_an_empty_tree(tmp_path: Path) -> None:
     throttling = told.pop("throttling")
     assert throttling == {"flags": None, "over_current_events": None, "supply_too_low": None}
     assert told == {
-        "model": None, "l4t": None, "memory_bytes": None, "cuda": False, "power_mode": None, "cpu_clocks": (),
+        "model": None, "l4t": None, "memory_bytes": None, "cuda": None, "power_mode": None, "cpu_clocks": (),
         "temperatures_c": {}, "fans": (),
     }  # fmt: skip
 

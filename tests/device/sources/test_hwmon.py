@@ -102,3 +102,21 @@ def test_a_number_that_no_driver_writes_is_a_failed_look(tmp_path: Path) -> None
     source = open_hwmon(System(root), Path("/sys/class/hwmon/hwmon5"))
     with pytest.raises(ReadingError, match="instead of a number"):
         source.read()
+
+
+def test_two_negative_figures_are_no_power(tmp_path: Path) -> None:
+    files = {name: each for name, each in INA226.items() if "power1" not in name}
+    root = write(tmp_path, files, {f"{FOLDER}/in1_input": -5000, f"{FOLDER}/curr1_input": -1000})
+    with pytest.raises(ReadingError, match="says -5000 mV"):
+        open_hwmon(System(root), NAMED).read()
+
+
+def test_what_no_board_draws_is_a_failed_look(tmp_path: Path) -> None:
+    root = write(tmp_path, INA226, {f"{FOLDER}/power1_input": 10**12})
+    with pytest.raises(ReadingError, match=r"1e\+06 W, which no board draws"):
+        open_hwmon(System(root), NAMED).read()
+
+
+def test_a_negative_shunt_is_no_meter(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailableError, match="was told a negative shunt; as root, write"):
+        open_hwmon(System(write(tmp_path, INA226, {f"{FOLDER}/shunt_resistor": -5000})), NAMED)
