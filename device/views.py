@@ -67,7 +67,7 @@ class Page:
     def item(self, name: str, text: str, style: str = "") -> None:
         """A text behind a name, or behind blanks."""
         start, indent = f"{name:<{_LABEL}}", " " * _LABEL
-        if len(start) > _LABEL:  # a long name has its line to itself
+        if len(name) >= _LABEL:  # a long name has its line to itself
             self._console.print(Text(name))
             start = indent
         for line in textwrap.wrap(text, self._width, initial_indent=start, subsequent_indent=indent):

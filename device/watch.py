@@ -234,5 +234,7 @@ def _hottest(board: Board) -> list[str]:
 def _item(name: str, text: str, width: int) -> list[Text]:
     """A name at the left, the text beside it, wrapped."""
     lines = textwrap.wrap(text, width - _LABEL - 1, break_on_hyphens=False) or [""]
-    heads = [f"{name:<{_LABEL}} ", *[" " * (_LABEL + 1)] * (len(lines) - 1)]
-    return [Text(head + line) for head, line in zip(heads, lines, strict=True)]
+    indent = " " * (_LABEL + 1)
+    if len(name) > _LABEL:  # a long name has its line to itself
+        return [Text(name), *(Text(indent + line) for line in lines)]
+    return [Text((f"{name:<{_LABEL}} " if place == 0 else indent) + line) for place, line in enumerate(lines)]

@@ -195,3 +195,9 @@ def test_the_front_door_opens_it(tmp_path: Path) -> None:
     wrong = run("--sysroot", str(tmp_path / "nowhere"))
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "does not exist" in wrong.stderr
+
+
+def test_a_name_of_ten_letters_does_not_run_into_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = shown(capsys, write(tmp_path, JETSON)).splitlines()
+    place = lines.index("tegrastats")
+    assert lines[place + 1].startswith(" " * 10 + "tegrastats is not run for")

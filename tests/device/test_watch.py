@@ -83,6 +83,18 @@ def test_a_counter_that_has_not_moved_has_no_watts(tmp_path: Path) -> None:
     assert "│" not in text
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_name_of_ten_letters_has_its_line_to_itself(tmp_path: Path, width: int) -> None:
+    jetson = {"sys/firmware/devicetree/base/model": "NVIDIA Jetson Orin Nano Developer Kit"}
+    monitor = monitor_of(tmp_path, jetson)
+    heard = Heard(monitor)
+    with monitor:
+        heard.wait(is_end)
+        lines = picture(monitor, History(), width)
+    assert lines[lines.index("tegrastats") + 1].startswith(" " * 10 + "tegrastats is not run for")
+    assert max(map(cell_len, lines)) <= width
+
+
 @pytest.mark.parametrize("width", [0, 1, 9, 20])
 def test_the_narrowest_terminal_gets_a_picture(tmp_path: Path, width: int) -> None:
     monitor, history = monitor_of(tmp_path, JETSON, WARM), History()
