@@ -13,7 +13,6 @@ from device.levels import Seen, _seen, hold_s, load_steps, parse_reading, take_l
 from device.load import BusyThreads
 from device.reading import Filter, Meter, Reading
 from device.trace import make_trace
-from models.errors import StorageError
 from tests.device.loads import Board
 
 SENSOR = Sensor("Raspberry Pi 5, a board", "pmic-ioctl", "sum of PMIC rails", None, None)
@@ -162,7 +161,7 @@ def test_a_table_that_is_not_complete_is_refused(readings: tuple[str, ...], says
 
 def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "levels.csv"
-    with pytest.raises(StorageError, match=r"levels\.csv"):
+    with pytest.raises(CalibrationError, match=r"cannot read .*levels\.csv"):
         read_levels(path, SENSOR)
     path.write_text("level,meter_w\n0,2.9\n", "utf-8")
     with pytest.raises(CalibrationError, match=",".join(COLUMNS)):
