@@ -14,13 +14,13 @@ from tests.assistant.conftest import IGNORED
 from tests.assistant.test_retrieval import UTI_QUESTION
 
 SLOW = Shape(
-    vocab_size=1024, hidden_size=1024, layers=12, ffn_size=4096, heads=16, kv_heads=4, head_dim=64, context=2048
+    vocab_size=1024, hidden_size=1024, layers=30, ffn_size=4096, heads=16, kv_heads=4, head_dim=64, context=2048
 )
 
 
 @pytest.fixture(scope="module")
 def slow_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 180 M parameters in Q4_0: seconds for a prompt, and more for an answer."""
+    """About 450 M parameters in Q4_0: seconds for a prompt, and more for an answer."""
     return write_gguf(tmp_path_factory.mktemp("slow") / "slow.gguf", SLOW, "q4_0")
 
 
