@@ -18,7 +18,7 @@ from models.synthetic.gguf import write_gguf
 from models.synthetic.shapes import Shape
 from tests.assistant.conftest import Bedside
 from tests.assistant.server.conftest import Served, start, stop
-from tests.assistant.server.test_openapi import check
+from tests.assistant.server.test_openapi import ENDLESS, check
 from tests.models.llama_in_numpy import llama_hidden, weights_of
 
 SHAPE = Shape(context=256)
@@ -196,7 +196,8 @@ def counted(metrics: str, name: str) -> float:
 def test_the_document_holds_for_an_embedding_model_too(embedding: Served) -> None:
     for found in schemathesis.openapi.from_url(f"{embedding.url}/openapi.json").get_all_operations():
         operation: Any = found.ok()  # type: ignore[union-attr]  # an invalid document would fail here
-        check(operation)
+        if operation.path != ENDLESS:
+            check(operation)
 
 
 def test_a_client_that_leaves_ends_the_decode_of_its_texts(tmp_path: Path, environment: dict[str, str]) -> None:
