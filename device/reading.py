@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from device.errors import ReadingError
+
 Scope = Literal["supply", "module", "pmic-rails", "cpu-package", "gpu"]
 """What is inside a figure: all that the supply feeds, the compute module, the rails that a power chip measures, a part."""
 Kind = Literal["measured", "estimated"]
@@ -20,6 +22,11 @@ class Reading:
     """A counter that only grows, wrap-around undone; only differences mean anything."""
     rails_w: Mapping[str, float] = field(default_factory=dict)
     """Parts of the whole, or other rails, for the reader's information: never added up."""
+
+    def __post_init__(self) -> None:
+        """Raises ReadingError for `MOST_W` or more: whatever the meter, that look failed."""
+        if self.power_w is not None and abs(self.power_w) >= MOST_W:
+            raise ReadingError(f"the meter says {self.power_w:g} W, which no machine draws")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import ReadingError, SourceUnavailableError
-from device.reading import MOST_W, Filter, Meter, Reading
+from device.reading import Filter, Meter, Reading
 from device.sources.counter import EnergyCounter
 from device.sources.sysfs import number_if_any, read_number, supply_w, text_if_any, udev_remedy
 from device.system import System
@@ -71,8 +71,6 @@ class Hwmon:
             raise ReadingError(
                 f"{self.meter.rail} says {power_w:g} W: this board is not behind the meter, or its wires are swapped"
             )
-        if power_w is not None and power_w >= MOST_W:
-            raise ReadingError(f"{self.meter.rail} says {power_w:g} W, which no board draws")
         return Reading(power_w=power_w, energy_j=energy_j)
 
     def _power_w(self) -> float | None:

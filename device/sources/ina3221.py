@@ -5,20 +5,18 @@ amperes. in4..in6 are shunt voltages, in7 and curr4 sums that count VDD_IN twice
 module; the carrier board and the supply's loss are not in it.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import DeviceError, ReadingError, SourceUnavailableError
-from device.reading import MOST_W, Meter, Reading
+from device.reading import Meter, Reading
 from device.sources.jetson_filter import read_filter
-from device.sources.sysfs import number_if_any, read_number, supply_w, text_if_any, udev_remedy
+from device.sources.sysfs import number_if_any, rail_names, read_number, supply_w, text_if_any, udev_remedy
 from device.system import System
 
 TOTAL = "VDD_IN"
 _CHANNELS = (1, 2, 3)
-_UNCONNECTED = "NC"
 # The same chips by three ways: the index of hwmon varies, and a copy of a machine's files may lack the links of the first two.
 _PLACES = (
     "/sys/class/hwmon/hwmon*",
@@ -72,7 +70,7 @@ class Ina3221:
     def read(self) -> Reading:
         """Watts of VDD_IN, then of each other rail that answers."""
         power_w = self._total.power_w(self._system)
-        if not 0 < power_w < MOST_W:
+        if power_w <= 0:
             raise ReadingError(f"{TOTAL} says {power_w:g} W, which a running module cannot take")
         rails_w = {TOTAL: power_w}
         for rail in self._others:
@@ -93,7 +91,11 @@ def open_ina3221(system: System) -> Ina3221:
         raise SourceUnavailableError(
             "no INA3221 power monitor in /sys/class/hwmon", "load its driver as root\nmodprobe ina3221"
         )
-    rails = [rail for chip in chips for rail in _rails(system, chip)]
+    rails = [
+        _Rail(name, chip, channel)
+        for chip in chips
+        for channel, name in rail_names(system, chip, "in{}_label", _CHANNELS, _MAY_READ)
+    ]
     totals = [rail for rail in rails if rail.name == TOTAL]
     if not totals:
         names = ", ".join(rail.name for rail in rails if rail.has_data(system))
@@ -115,16 +117,3 @@ def _chips(system: System) -> list[Path]:
         if text_if_any(system, place / "name") == "ina3221"
     }
     return sorted(found.values())
-
-
-def _rails(system: System, chip: Path) -> Iterator[_Rail]:
-    for channel in _CHANNELS:
-        path = chip / f"in{channel}_label"
-        try:
-            name = system.read(path)
-        except PermissionError:
-            raise SourceUnavailableError(f"this user may not read {path}", _MAY_READ) from None
-        except OSError:
-            continue
-        if name and name != _UNCONNECTED:
-            yield _Rail(name, chip, channel)

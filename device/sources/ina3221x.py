@@ -5,19 +5,17 @@ module is VDD_IN (TX2, Xavier NX) or POM_5V_IN (Nano); an AGX Xavier has none, a
 other. How the chip averages is in no file.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import DeviceError, ReadingError, SourceUnavailableError
 from device.reading import Meter, Reading
-from device.sources.sysfs import read_number, udev_remedy
+from device.sources.sysfs import rail_names, read_number, udev_remedy
 from device.system import System
 
 _TOTALS = ("VDD_IN", "POM_5V_IN")
 _CHANNELS = (0, 1, 2)
-_UNCONNECTED = "NC"
 DRIVER = "/sys/bus/i2c/drivers/ina3221x"
 _OWN_METER = "put an external meter at the supply and name it: --meter PATH"
 _MAY_READ = udev_remedy(
@@ -62,7 +60,11 @@ def open_ina3221x(system: System) -> Ina3221x:
     chips = system.glob(f"{DRIVER}/*/iio:device*")
     if not chips:
         raise SourceUnavailableError(f"no power monitor below {DRIVER}", _OWN_METER)
-    rails = [rail for chip in chips for rail in _rails(system, chip)]
+    rails = [
+        _Rail(name, chip / f"in_power{channel}_input")
+        for chip in chips
+        for channel, name in rail_names(system, chip, "rail_name_{}", _CHANNELS, _MAY_READ)
+    ]
     total = next((rail for name in _TOTALS for rail in rails if rail.name == name), None)
     if total is None:
         names = ", ".join(rail.name for rail in rails) or "none"
@@ -74,16 +76,3 @@ def open_ina3221x(system: System) -> Ina3221x:
     with suppress(ReadingError):  # one look that failed: the caller's next one may not
         source.read()
     return source
-
-
-def _rails(system: System, chip: Path) -> Iterator[_Rail]:
-    for channel in _CHANNELS:
-        path = chip / f"rail_name_{channel}"
-        try:
-            name = system.read(path)
-        except PermissionError:
-            raise SourceUnavailableError(f"this user may not read {path}", _MAY_READ) from None
-        except OSError:
-            continue
-        if name and name != _UNCONNECTED:
-            yield _Rail(name, chip / f"in_power{channel}_input")

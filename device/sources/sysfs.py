@@ -1,6 +1,7 @@
 """Numbers in the kernel's small files, and what each way of not getting one means."""
 
 import errno
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from device.errors import DeviceError, ReadingError, SourceUnavailableError
@@ -8,6 +9,7 @@ from device.system import System
 
 RULES_FILE = "/etc/udev/rules.d/70-bedside-power.rules"
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
+_UNCONNECTED = "NC"  # NVIDIA's device trees call a channel so
 _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ENODEV, errno.ENXIO}
 
 
@@ -47,6 +49,25 @@ def _fault(error: OSError, path: Path, if_forbidden: str) -> DeviceError:
             f"as root, write 1 to the channel's enable file in {path.parent}",
         )
     return ReadingError(f"{path} cannot be read now ({error.strerror or type(error).__name__})")
+
+
+def rail_names(
+    system: System, chip: Path, pattern: str, channels: Iterable[int], if_forbidden: str
+) -> Iterator[tuple[int, str]]:
+    """The channels of a power chip that are connected, with the names of their rails; `pattern` is the file, `{}` the channel.
+
+    Raises SourceUnavailableError where this user may not read a name.
+    """
+    for channel in channels:
+        path = chip / pattern.format(channel)
+        try:
+            name = system.read(path)
+        except PermissionError:
+            raise SourceUnavailableError(f"this user may not read {path}", if_forbidden) from None
+        except OSError:
+            continue
+        if name and name != _UNCONNECTED:
+            yield channel, name
 
 
 def supply_w(millivolts: int, milliamperes: int) -> float:

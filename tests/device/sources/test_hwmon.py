@@ -113,7 +113,7 @@ def test_two_negative_figures_are_no_power(tmp_path: Path) -> None:
 
 def test_what_no_board_draws_is_a_failed_look(tmp_path: Path) -> None:
     root = write(tmp_path, INA226, {f"{FOLDER}/power1_input": 10**12})
-    with pytest.raises(ReadingError, match=r"1e\+06 W, which no board draws"):
+    with pytest.raises(ReadingError, match=r"1e\+06 W, which no machine draws"):
         open_hwmon(System(root), NAMED).read()
 
 
