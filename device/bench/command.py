@@ -1,9 +1,8 @@
 """`bedside device bench`: from what the user typed to files and a table."""
 
 import re
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,11 +18,12 @@ from device.bench.progress import progress
 from device.bench.random_file import file_name, random_file
 from device.bench.recorder import Recorder
 from device.bench.report import EngineFacts, ModelFacts, Report
-from device.bench.run import Run, Show
-from device.bench.series import Phase, Series
+from device.bench.run import Run
+from device.bench.series import Series
 from device.bench.settings import Settings
 from device.bench.statistic import Statistic, of_values
 from device.bench.table import tabulate
+from device.bench.timeline import Show, Timeline
 from device.bench.traffic import bytes_per_token
 from device.board import look_at_board
 from device.detect import Detection, open_source
@@ -70,6 +70,7 @@ def bench(
     """Measure, write the files, print the table. After an interrupt, too: with what there is, then KeyboardInterrupt.
 
     Raises:
+        BenchError: the meter went away; after all is written and printed.
         BedsideError: what is asked for cannot be run, or the files cannot be written: then the table is printed first.
     """
     with _folder(wanted, out) as folder:
@@ -81,8 +82,17 @@ def bench(
                 views.print_json(report, folder)
             else:
                 views.print_report(report, folder, files, None if can_draw() or report.meter is None else HOW_TO_GET)
-        if not report.series.complete:
-            raise KeyboardInterrupt
+        _require_whole(report.series, f": what was measured before is in {folder}")
+
+
+def _require_whole(series: Series, kept: str = "") -> None:
+    """Scripts see by the exit code that a series was cut short."""
+    if series.interrupted:
+        raise KeyboardInterrupt
+    if series.trace is not None and series.trace.ended is not None:
+        raise BenchError(
+            f"the meter went away ({series.trace.ended}){kept}; see `bedside device` for it, then bench again"
+        )
 
 
 def _measured(wanted: Wanted, settings: Settings, folder: Path, *, meter: Path | None, jtop: bool) -> Report:
@@ -168,9 +178,9 @@ class Session:
         circumstances = Circumstances(self._board, tuple(self._looks), others.so_far())
         bandwidth = None
         try:
-            bandwidth = _bandwidth(self._threads, self._show) if series.complete else None
+            bandwidth = None if series.interrupted else _bandwidth(self._threads, self._show)
         except KeyboardInterrupt:
-            series = replace(series, complete=False)
+            series = replace(series, interrupted=True)
         traffic, share = _traffic(self._header, series, bandwidth)
         batch_tokens = max(BATCH_TOKENS, self._settings.prompt_tokens)
         return Report(
@@ -202,21 +212,22 @@ class Session:
         )
 
     def _measure(self) -> Series:
+        recorder = None if self._found.selected is None else Recorder(self._found.selected)
+        timeline = Timeline(self._settings, self._show, recorder)
+        timeline.idle("board idle", "idle, no model loaded", None)
         self._show.phase("loading", None)
         forget_peak()
-        load_s = time.monotonic()
-        with open_engine(self._header.path, self._settings, self._n_ctx) as engine:
-            loaded = Phase("load", load_s, time.monotonic())
+        with ExitStack() as stack:
+            with timeline.phase("load"):
+                engine = stack.enter_context(open_engine(self._header.path, self._settings, self._n_ctx))
             self._threads, self._n_ctx = engine.threads, engine.context_tokens
-            recorder = None if self._found.selected is None else Recorder(self._found.selected)
-            run = Run(engine, self._settings, self._show, recorder, after_answer=self._look)
+            run = Run(engine, self._settings, timeline, after_answer=self._look)
             with suppress(KeyboardInterrupt):
                 run.measure()
-            series = run.series(loaded)
-            if not series.answers:
-                raise KeyboardInterrupt
+            if not run.series.answers:
+                _require_whole(run.series)
             self._memory = read_memory(self._header.path)
-            return series
+            return run.series
 
     def _look(self) -> None:
         self._looks.append(look(System(), self._board.model))

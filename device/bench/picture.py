@@ -57,7 +57,7 @@ def _shaded(series: Series) -> Iterator[tuple[str, float, float]]:
     """Kind, start and end of each stretch, in seconds of the run."""
     zero_s = series.start_s
     for phase in series.phases:
-        if phase.name in ("idle before", "idle after"):
+        if phase.name in ("board idle", "idle before", "idle after"):
             yield "idle", phase.start_s - zero_s, phase.end_s - zero_s
     for answer in series.answers:
         times = answer.times

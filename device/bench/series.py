@@ -9,7 +9,7 @@ from device.trace import Trace
 from models.runtime.generate import FinishReason
 from models.runtime.speed import AnswerTimes
 
-PhaseName = Literal["load", "idle before", "warm-up", "prefill", "decode", "rest", "idle after"]
+PhaseName = Literal["board idle", "load", "idle before", "warm-up", "prefill", "decode", "rest", "idle after"]
 
 
 class Phase(NamedTuple):
@@ -74,8 +74,13 @@ class Series:
     phases: tuple[Phase, ...]
     answers: tuple[Answer, ...]
     trace: Trace | None
-    complete: bool
-    """Not so where the user interrupted it."""
+    interrupted: bool
+    """By the user."""
+
+    @property
+    def complete(self) -> bool:
+        """All that was to be measured was: nobody interrupted it, and the meter did not go away."""
+        return not self.interrupted and (self.trace is None or self.trace.ended is None)
 
     def window(self, name: PhaseName) -> Window | None:
         """The first phase of that name; None where it did not happen."""

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from device.answer import AnswerEnergy, AnswerFigures, answer_energy
-from device.bench.series import Answer, Series
+from device.bench.series import Answer, PhaseName, Series
 from device.bench.settings import IDLE_S, MIN_ANSWERS, Settings
 from device.bench.statistic import Statistic, of_figures, of_values
+from device.energy import window_energy
 from device.figures import Figure
+from device.systematic import systematic_w
 
 _NO_IDLE = "there was no idle phase before and after the answers"
 
@@ -43,6 +45,8 @@ def tabulate(series: Series, settings: Settings) -> Table:
     valid = [energy.figures for energy in energies if energy is not None and energy.figures is not None]
     figures = {
         **_timings(series.measured),
+        "board_idle_w": _idle(series, "board idle"),
+        "idle_w": _idle(series, "idle before", "idle after"),
         **_powers(valid, energies),
         "sampling_cost_share": sampling_cost(series.answers),
     }
@@ -69,8 +73,16 @@ def _timings(answers: Sequence[Answer]) -> dict[str, Statistic | None]:
     }
 
 
+def _idle(series: Series, *names: PhaseName) -> Statistic | None:
+    """Mean watts of idle phases, those in which the meter saw enough: known though no answer has energy."""
+    trace, windows = series.trace, [window for name in names if (window := series.window(name)) is not None]
+    if trace is None:
+        return None
+    means = [mean_w for window in windows if (mean_w := window_energy(trace, window).mean_w) is not None]
+    return of_figures([Figure(mean_w, "W", trace.meter, systematic_w(trace.meter, mean_w)) for mean_w in means])
+
+
 _POWERS: dict[str, Callable[[AnswerFigures], Figure]] = {
-    "idle_w": lambda each: each.idle_w,
     "inference_w": lambda each: each.inference_w,
     "peak_w": lambda each: each.peak_w,
     "gross_j": lambda each: each.gross_j,
@@ -111,7 +123,7 @@ def sampling_cost(answers: Sequence[Answer]) -> Statistic | None:
 
 def _flags(series: Series, settings: Settings, energies: Sequence[AnswerEnergy | None]) -> list[str]:
     """Too little, cut short, or refused by the rules of measuring."""
-    flags = [] if series.complete else ["interrupted: only what was measured before is here"]
+    flags = [] if not series.interrupted else ["interrupted: only what was measured before is here"]
     measured = series.measured
     if len(measured) < MIN_ANSWERS:
         flags.append(f"only {len(measured)} of the {MIN_ANSWERS} answers or more that a median needs")

@@ -23,6 +23,7 @@ _TIMES = {
     "tokens/s, whole answer": "tokens_per_s",
 }
 _POWERS = {
+    "board idle W, no model": "board_idle_w",
     "idle W": "idle_w",
     "inference W": "inference_w",
     "peak W": "peak_w",

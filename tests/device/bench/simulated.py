@@ -16,6 +16,7 @@ from device.bench.series import Answer, Phase, Series, Task
 from device.bench.settings import Settings
 from device.bench.statistic import of_values
 from device.bench.table import tabulate
+from device.bench.timeline import Timeline
 from device.board import Board
 from device.clocks import CpuClock
 from device.other_processes import Others
@@ -36,10 +37,10 @@ class Machine:
     def __init__(self, idle_w: float, load_w: float, *, drift_per_s: float = 0.0) -> None:
         self.clock = Clock(now_s=1000.0)
         self.answers: list[tuple[float, float]] = []
-        self._idle_w, self._load_w, self._drift_per_s = idle_w, load_w, drift_per_s
+        self.idle_w, self._load_w, self._drift_per_s = idle_w, load_w, drift_per_s
 
     def power_w(self, times_s: Numbers) -> Numbers:
-        powers = self._idle_w * (1 + self._drift_per_s * (times_s - 1000.0))
+        powers = self.idle_w * (1 + self._drift_per_s * (times_s - 1000.0))
         for start_s, end_s in self.answers:
             powers = np.where((times_s >= start_s) & (times_s < end_s), self._load_w, powers)
         return powers
@@ -137,7 +138,9 @@ class Simulation:
         self._seed, self._step_w = 0, step_w
         engine.sampling = lambda: self.open_stretches > 0
         self.ends_at_stretch: int | None = None
-        self.run = Run(engine, settings, self.show, recorder, clock=machine.clock, wait=machine.wait)
+        self.timeline = Timeline(settings, self.show, recorder, clock=machine.clock, wait=machine.wait)
+        self.timeline.phases.append(Phase("load", 990.0, 1000.0))
+        self.run = Run(engine, settings, self.timeline)
 
     def _stretch(self, source: Source) -> Stretch:
         simulation = self
@@ -154,9 +157,6 @@ class Simulation:
 
         self._seed += 1
         return Watched(self.machine, source, self._seed, self._step_w)
-
-    def series(self) -> Series:
-        return self.run.series(Phase("load", 990.0, 1000.0))
 
 
 def report_of(series: Series, settings: Settings, name: str = "llama-3-8b-67", looks: tuple[Look, ...] = ()) -> Report:

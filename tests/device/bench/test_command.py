@@ -49,11 +49,20 @@ def test_a_recording_is_a_meter_and_says_so(tiny_model: Path, recording: Path, t
     found = document(out)
     assert (found["meter"]["source"], found["meter"]["scope"]) == ("replay", "supply")
     assert [answer["sampled"] for answer in found["answers"]] == [True, False]
-    assert found["row"]["inference_w"] is None
+    assert (found["row"]["idle_w"], found["row"]["inference_w"]) == (pytest.approx(7.0), None)
+    assert found["figures"]["board_idle_w"]["median"] == pytest.approx(7.0)
     assert set(found["trace"]["power_w"]) == {7.0}
     assert {phase["name"] for phase in found["phases"]} == {
-        "load", "rest", "idle before", "warm-up", "prefill", "decode", "idle after"
+        "board idle", "load", "rest", "idle before", "warm-up", "prefill", "decode", "idle after"
     }  # fmt: skip
+
+
+def test_a_meter_that_goes_away_before_the_first_answer_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("# scope: supply\nt_s,p_w\n0,7\n0.05,7\n0.1,7\n")
+    with pytest.raises(BenchError, match="the meter went away"):
+        bench(Wanted(str(tiny_model)), SHORT, meter=short, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_named_meter_that_fails_is_not_replaced(tiny_model: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def simulated(*, meter: Any = PMIC, stop_at: int = 10**9, natural: bool = False)
         simulation.run.measure()
     except KeyboardInterrupt:
         assert stop_at < 100
-    return report_of(simulation.series(), settings)
+    return report_of(simulation.run.series, settings)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def simulation(settings: Settings, *, with_meter: bool = True, **engine: float) 
 def test_sampled_and_unsampled_answers_change_places_from_pair_to_pair() -> None:
     run = simulation(Settings(tokens=256))
     run.run.measure()
-    series = run.series()
+    series = run.run.series
     assert [answer.sampled for answer in series.answers] == [True, False, False, True] * 3
     assert len({answer.task for answer in series.answers}) == 1
     assert len(run.engine.asked) == 13  # the warm-up is no answer
@@ -38,7 +38,7 @@ def test_sampled_and_unsampled_answers_change_places_from_pair_to_pair() -> None
 def test_idle_phases_lie_on_both_sides_of_all_answers_and_last_as_long_as_asked() -> None:
     run = simulation(Settings(tokens=256, idle_s=45.0))
     run.run.measure()
-    series = run.series()
+    series = run.run.series
     before, after = series.window("idle before"), series.window("idle after")
     assert before is not None
     assert after is not None
@@ -54,7 +54,7 @@ def test_idle_phases_lie_on_both_sides_of_all_answers_and_last_as_long_as_asked(
 def test_a_filtered_sensor_forgets_an_answer_before_the_next_begins() -> None:
     run = simulation(Settings(tokens=256))
     run.run.measure()
-    answers = run.series().answers
+    answers = run.run.series.answers
     gaps = [later.times.start_s - earlier.times.end_s for earlier, later in pairwise(answers)]
     assert min(gaps) > tail_s(INA3221)
 
@@ -62,10 +62,10 @@ def test_a_filtered_sensor_forgets_an_answer_before_the_next_begins() -> None:
 def test_short_answers_are_repeated_until_they_take_a_minute() -> None:
     run = simulation(Settings(tokens=256), prompt_s=0.5, token_s=0.01)
     run.run.measure()
-    measured = run.series().measured
+    measured = run.run.series.measured
     assert 60.0 <= sum(answer.answer_s for answer in measured) < 60.0 + measured[0].answer_s
     assert len(measured) == 20
-    assert tabulate(run.series(), run.settings).flags == ()
+    assert tabulate(run.run.series, run.settings).flags == ()
 
 
 def test_time_left_counts_down_to_nothing() -> None:
@@ -88,7 +88,7 @@ def test_the_first_estimate_is_close() -> None:
     run = simulation(Settings(tokens=256))
     run.run.measure()
     left_s = run.show.phases[2][1]
-    began_s = run.series().answers[0].times.start_s
+    began_s = run.run.series.answers[0].times.start_s
     assert left_s == pytest.approx(run.machine.clock.now_s - began_s, rel=0.02)
 
 
@@ -110,14 +110,14 @@ def test_an_answer_is_as_long_as_it_must_be(token_s: float, prompt_s: float, roo
 def test_the_length_follows_from_the_warm_up() -> None:
     run = simulation(Settings(), token_s=0.02)
     run.run.measure()
-    assert {answer.tokens for answer in run.series().answers} == {512}
+    assert {answer.tokens for answer in run.run.series.answers} == {512}
     assert run.engine.asked[0].tokens == 64
 
 
 def test_questions_are_asked_once_each_whatever_they_take() -> None:
     run = simulation(Settings(natural=True))
     run.run.measure()
-    series = run.series()
+    series = run.run.series
     assert [answer.task.question for answer in series.measured] == [f"question {number}" for number in range(5)]
     assert [answer.tokens for answer in series.measured] == [30, 40, 50, 60, 70]
     assert len(series.answers) == 10
@@ -129,8 +129,8 @@ def test_an_interrupt_keeps_what_was_measured(with_meter: bool) -> None:
     run = simulation(Settings(tokens=256), with_meter=with_meter, stop_at=6)
     with pytest.raises(KeyboardInterrupt):
         run.run.measure()
-    series = run.series()
-    assert not series.complete
+    series = run.run.series
+    assert (series.interrupted, series.complete) == (True, False)
     assert len(series.answers) == 5
     assert series.window("idle after") is None
     table = tabulate(series, run.settings)
@@ -148,7 +148,8 @@ def test_a_meter_that_goes_away_ends_the_series() -> None:
     run = simulation(Settings(tokens=256))
     run.ends_at_stretch = 3  # idle before, an answer, an answer
     run.run.measure()
-    series = run.series()
+    series = run.run.series
+    assert (series.interrupted, series.complete) == (False, False)
     assert [answer.sampled for answer in series.answers] == [True, False, False, True]
     assert series.window("idle after") is None
     table = tabulate(series, run.settings)
@@ -161,6 +162,6 @@ def test_an_unfiltered_meter_rests_less() -> None:
     machine = Machine(5.0, 15.0)
     run = Simulation(machine, ClockedEngine(machine), Settings(tokens=256), SUPPLY)
     run.run.measure()
-    answers = run.series().answers
+    answers = run.run.series.answers
     assert answers[1].times.start_s - answers[0].times.end_s < 1.0
-    assert tabulate(run.series(), run.settings).row.inference_w is not None
+    assert tabulate(run.run.series, run.settings).row.inference_w is not None

@@ -50,7 +50,7 @@ def test_the_published_table_is_reproduced(
     monkeypatch.setenv("COLUMNS", "80")
     simulation = simulate(ROWS[name])
     simulation.run.measure()
-    report = report_of(simulation.series(), simulation.settings, name.replace(", ", "-"))
+    report = report_of(simulation.run.series, simulation.settings, name.replace(", ", "-"))
     assert report.flags == ()
     row = report.table.row
     assert row.tokens_per_joule is not None
@@ -66,7 +66,7 @@ def test_the_published_table_is_reproduced(
 def test_figures_agree_with_closed_forms() -> None:
     simulation = simulate(ROWS["Llama, Jetson"], drift_per_s=0.0)
     simulation.run.measure()
-    figures = tabulate(simulation.series(), simulation.settings).figures
+    figures = tabulate(simulation.run.series, simulation.settings).figures
     medians = {name: statistic.median for name, statistic in figures.items() if statistic is not None}
     assert medians["answer_s"] == pytest.approx(20.0)
     assert medians["ttft_s"] == pytest.approx(2.0)
@@ -93,13 +93,13 @@ def test_what_sampling_costs_is_free_of_drift() -> None:
     simulation = simulate(ROWS["Llama, Jetson"])
     simulation.engine.slower_when_sampled = 0.03
     simulation.run.measure()
-    cost = tabulate(simulation.series(), simulation.settings).figures["sampling_cost_share"]
+    cost = tabulate(simulation.run.series, simulation.settings).figures["sampling_cost_share"]
     assert cost is not None
     assert (cost.unit, cost.count, cost.meter) == ("share", 6, None)
     assert cost.median == pytest.approx(1 - 1 / 1.03)
     drifting = [
         replace(answer, times=replace(answer.times, end_s=answer.times.end_s + 0.1 * number))
-        for number, answer in enumerate(simulation.series().answers)
+        for number, answer in enumerate(simulation.run.series.answers)
     ]
     pairs = sampling_cost(drifting)
     assert pairs is not None
@@ -109,19 +109,36 @@ def test_what_sampling_costs_is_free_of_drift() -> None:
 def test_idle_that_drifts_too_far_leaves_no_power() -> None:
     simulation = simulate(ROWS["Llama, Pi"], drift_per_s=3e-4)
     simulation.run.measure()
-    table = tabulate(simulation.series(), simulation.settings)
+    table = tabulate(simulation.run.series, simulation.settings)
     drift = idle_drift(table.energies)
     assert drift is not None
     assert drift > 0.05
-    assert (table.row.idle_w, table.row.tokens_per_joule) == (None, None)
+    assert (table.row.inference_w, table.row.tokens_per_joule) == (None, None)
+    assert table.row.idle_w is not None
+    assert table.row.idle_w.count == 2
+    assert table.row.idle_w.median == pytest.approx(1.5 * (1 + 3e-4 * 150), rel=0.03)
     assert table.row.tokens_per_s is not None
     assert "6 of 6 answers without energy: idle power drifted from" in table.flags[0]
+
+
+def test_a_board_without_a_model_idles_apart() -> None:
+    simulation = simulate(ROWS["Llama, Jetson"], drift_per_s=0.0)
+    simulation.timeline.idle("board idle", "idle, no model loaded", None)
+    simulation.machine.idle_w = 5.4
+    simulation.run.measure()
+    figures = tabulate(simulation.run.series, simulation.settings).figures
+    board_idle, idle = figures["board_idle_w"], figures["idle_w"]
+    assert board_idle is not None
+    assert idle is not None
+    assert (board_idle.count, board_idle.interval) == (1, None)
+    assert board_idle.median == pytest.approx(5.0, abs=0.02)
+    assert idle.median == pytest.approx(5.4, abs=0.02)
 
 
 def test_idle_phases_that_are_short_are_flagged() -> None:
     simulation = simulate(ROWS["Llama, Pi"], idle_s=3.0)
     simulation.run.measure()
-    series = simulation.series()
+    series = simulation.run.series
     table = tabulate(series, simulation.settings)
     assert table.row.inference_w is not None
     assert table.flags == ("idle of 3 s, not 60",)
@@ -131,7 +148,7 @@ def test_idle_phases_that_are_short_are_flagged() -> None:
 def test_a_gap_costs_its_answer_only() -> None:
     simulation = simulate(ROWS["Llama, Pi"])
     simulation.run.measure()
-    series = simulation.series()
+    series = simulation.run.series
     assert series.trace is not None
     times = series.trace.times_s
     first = series.measured[0].window
@@ -149,7 +166,7 @@ def test_without_a_meter_times_are_all_there_is() -> None:
     machine = Machine(1.0, 2.0)
     simulation = Simulation(machine, ClockedEngine(machine), Settings(tokens=256), None)
     simulation.run.measure()
-    series = simulation.series()
+    series = simulation.run.series
     assert [phase.name for phase in series.phases[:2]] == ["load", "warm-up"]
     table = tabulate(series, simulation.settings)
     assert table.flags == ()
@@ -163,6 +180,6 @@ def test_too_few_and_too_short_are_flagged() -> None:
     machine = Machine(1.0, 2.0)
     simulation = Simulation(machine, ClockedEngine(machine, token_s=0.001), Settings(answers=3, tokens=2), None)
     answer = simulation.engine.answer(simulation.engine.fixed(2))
-    series = replace(simulation.series(), answers=(answer,) * 3, phases=(Phase("load", 0, 1),), complete=True)
+    series = replace(simulation.run.series, answers=(answer,) * 3, phases=(Phase("load", 0, 1),), interrupted=False)
     flags = tabulate(series, simulation.settings).flags
     assert flags == ("only 3 of the 5 answers or more that a median needs", "all answers together took less than 60 s")
