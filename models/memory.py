@@ -16,7 +16,8 @@ Repacking: on CPUs llama.cpp copies Q4_0 matrices into anonymous memory in anoth
 came from can be dropped, so they count once in the total; while loading both may be resident (`load_peak_bytes`).
 
 The tokenizer takes 186 bytes a token and 105 a merge (GNU's C++ library: a node of the hash table with two strings and a
-number is 96, its bucket 8), and llama.cpp, its threads and their stacks 8 MiB with the smallest model: both measured.
+number is 96, its bucket 8): measured. For llama.cpp itself, its threads and their stacks 8 MiB are counted, chosen between
+what was measured and not explained by all else: 10 MiB with the reference model, 5 MiB with a 1B shape.
 
 An embedding model reads a text in one micro-batch and keeps what it puts out for every token: 4u·(vocabulary + width), and
 while it takes the mean of each of s sequences 4u·(2·width + s). Encoders have neither cache nor logits.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from assistant.engine.stats import EngineStats
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from device.monitor import Monitor
-from models.errors import RuntimeFailure
+from models.errors import ModelFileError, RuntimeFailure
 from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.errors import DecodeAborted
@@ -125,6 +125,8 @@ class Embedder:
         try:
             while (job := self._next()) is not None:
                 self._step(job)
+        except ModelFileError as caught:
+            error = self._failure = EngineClosedError(str(caught))
         except BaseException as caught:  # a fault of our own must not leave anyone waiting for ever
             # Its text may hold a patient's words, so only its kind is told.
             error = self._failure = EngineClosedError(f"the engine has failed ({type(caught).__name__}); restart it")

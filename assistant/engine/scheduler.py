@@ -23,7 +23,7 @@ from assistant.engine.states import StateCache, common_prefix
 from assistant.engine.stats import EngineStats
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from device.monitor import Monitor
-from models.errors import RuntimeFailure
+from models.errors import ModelFileError, RuntimeFailure
 from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.errors import DecodeAborted
@@ -150,6 +150,8 @@ class Scheduler:
                 self._admit()
                 if self._running:
                     self._step()
+        except ModelFileError as caught:
+            error = self._failure = EngineClosedError(str(caught))
         except BaseException as caught:  # a fault of our own must not leave anyone waiting for ever
             # Its text may hold a patient's words, so only its kind is told.
             error = self._failure = EngineClosedError(f"the engine has failed ({type(caught).__name__}); restart it")

@@ -104,6 +104,7 @@ class Context:
 
         Raises DecodeAborted after `abort`, ContextFull where the cache has no room (nothing changed then), and
         RuntimeFailure otherwise. After an abort the micro-batches already finished stay: ask `seq_pos_max`.
+        Raises ModelFileError where the model's file was written to meanwhile: what was computed is worth nothing.
         """
         if self._flag.raw[0]:
             self.reset_abort()
@@ -116,6 +117,7 @@ class Context:
         status = llama().llama_decode(self.pointer, batch.struct)
         raise_interrupt()
         if status == _DECODED:
+            self.model.file.check()
             return
         if status == _ABORTED:
             self.reset_abort()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from models.errors import ModelFileError, RuntimeFailure
 from models.runtime.errors import UnknownTokenError
 from models.runtime.library import LOG, keeping_interrupts, llama, raise_interrupt, supports_gpu
+from models.runtime.mapped_file import MappedFile
 
 if TYPE_CHECKING:
     from models.runtime.context import Context
@@ -21,9 +22,9 @@ _MAGIC = b"GGUF"
 class Model:
     """A loaded GGUF file. Close it (or use `with`) to free its memory; closing closes its contexts first."""
 
-    def __init__(self, path: Path, pointer: int, *, has_weights: bool = True) -> None:
+    def __init__(self, file: MappedFile, path: Path, pointer: int, *, has_weights: bool = True) -> None:
         library = llama()
-        self.path = path
+        self.path, self.file = path, file
         self.has_weights = has_weights
         self.contexts: weakref.WeakSet[Context] = weakref.WeakSet()
         self._pointer = pointer
@@ -64,7 +65,7 @@ class Model:
         """
         file = Path(path)
         check_is_gguf(file)
-        library = llama()
+        mapped, library = MappedFile(file), llama()
         params = library.llama_model_default_params()
         params.n_gpu_layers = (-1 if supports_gpu() else 0) if gpu_layers is None else gpu_layers
         params.check_tensors = check_tensors
@@ -74,7 +75,7 @@ class Model:
         with keeping_interrupts():
             pointer = library.llama_model_load_from_file(os.fsencode(file), params)
         if pointer:
-            model = cls(file, pointer, has_weights=not vocab_only)
+            model = cls(mapped, file, pointer, has_weights=not vocab_only)
             raise_interrupt()
             return model
         raise_interrupt()
@@ -98,6 +99,7 @@ class Model:
         for context in list(self.contexts):
             context.close()
         self._free()
+        self.file.close()
 
     def __enter__(self) -> "Model":
         return self

@@ -1,5 +1,6 @@
 """Loading, the vocabulary, and what is said when a file is refused."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ModelFileError, RuntimeFailure
+from models.runtime.batch import Batch
 from models.runtime.context import Context
 from models.runtime.generate import Utf8Stream
 from models.runtime.library import LogBuffer, default_threads
@@ -26,6 +28,25 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
     with Model.load(write_gguf(tmp_path_factory.mktemp("model") / "m.gguf", Shape(vocab_size=700))) as opened:
         yield opened
+
+
+def test_a_file_that_is_written_to_gives_no_more_answers(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "m.gguf", Shape(vocab_size=700))
+    os.utime(path, ns=(0, 0))
+    with Model.load(path) as opened, Context(opened, 64) as context, Batch(1) as batch:
+        batch.add(5, 0, [0], True)
+        context.decode(batch)
+        path.rename(tmp_path / "old.gguf")  # as an update does it: what is in use stays
+        path.write_bytes(b"another")
+        batch.clear()
+        batch.add(6, 1, [0], True)
+        context.decode(batch)
+        with (tmp_path / "old.gguf").open("r+b") as stream:
+            stream.write(b"GGUF")
+        batch.clear()
+        batch.add(7, 2, [0], True)
+        with pytest.raises(ModelFileError, match="was written to while it was in use"):
+            context.decode(batch)
 
 
 def test_facts_come_from_the_file(model: Model) -> None:

@@ -1,8 +1,10 @@
 """Requests through the scheduler, against the runtime's plain loop over one sequence."""
 
 import json
+import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,6 +224,23 @@ def test_closing_fails_what_runs_and_what_waits(scheduler: Scheduler, model: Mod
     with pytest.raises(EngineClosedError):
         Asked(scheduler, Request(prompt, 1))
     assert "bedside-engine" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_model_file_that_is_written_to_ends_all_answers(tiny_model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(tiny_model.read_bytes())
+    os.utime(path, ns=(0, 0))
+    with Model.load(path) as model, open_context(model, 5) as context, scheduler_on(context) as scheduler:
+        endless = SamplingOptions(logit_bias=((model.eos or 0, -100.0),))
+        asked = [Asked(scheduler, Request((400 + number,), 900, endless)) for number in range(2)]
+        asked[0].until(lambda event: isinstance(event, Piece))
+        os.utime(path)
+        for each in asked:
+            end = each.until(lambda event: isinstance(event, Failed))
+            assert isinstance(end, Failed)
+            assert "m.gguf was written to while it was in use" in str(end.error)
+        with pytest.raises(EngineClosedError, match="was written to"):
+            Asked(scheduler, Request((400,), 1))
 
 
 def test_a_decode_without_room_fails_only_the_request_that_lacks_it(
