@@ -79,6 +79,8 @@ class _Told:
             self.usage = dict(chunk.get("usage") or self.usage)
             extras = dict(chunk.get("bedside", {}))
             self.checks += [_check(each) for each in extras.pop("checks", [])]
+            if (queue := extras.pop("queue", None)) is not None and queue["before"]:
+                say(f"waiting for {queue['before']} other questions")
             if (progress := extras.pop("prompt", None)) is not None:
                 say(f"reading {progress['total']} tokens, {progress['done'] / progress['total']:.0%} done")
             self.fields |= extras

@@ -52,6 +52,11 @@ class RowCosts:
         """The largest size up to `most` that stays within `limit_s`; 0 where not even one row does."""
         return next((rows for rows in range(most, 0, -1) if self.of(rows) <= limit_s), 0)
 
+    def prompt_tokens(self, seconds: float) -> int:
+        """Tokens of a prompt that are read in so long, at the speed of the largest size."""
+        size = max(self.elapsed_s)
+        return int(seconds * size / self.elapsed_s[size])
+
 
 def measure_rows(context: Context) -> RowCosts:
     """Time random tokens in sequence 0, which must be empty and is left so. Raises RuntimeFailure, DecodeAborted."""

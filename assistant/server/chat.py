@@ -10,12 +10,21 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 
 from assistant.ask.answer import MAX_ANSWER_TOKENS
-from assistant.engine.request import Event, Finished, Piece, Reading, Request, TokenLogprob
+from assistant.engine.request import Event, Finished, Piece, Queued, Reading, Request, TokenLogprob
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check
 from assistant.server.follow import Followed, follow
-from assistant.server.grounding import Grounded, GroundedText, Turns, first_fields, ground, library_names
+from assistant.server.grounding import (
+    PREFILL_S,
+    Grounded,
+    GroundedText,
+    Room,
+    Turns,
+    first_fields,
+    ground,
+    library_names,
+)
 from assistant.server.overflow import drop_oldest
 from assistant.server.preparing import GoOn
 from assistant.server.service import DEFAULT_ANSWER_TOKENS, Service, check_length, finish_reason, new_id, now, usage
@@ -60,6 +69,7 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     longest = MAX_ANSWER_TOKENS if names else most or DEFAULT_ANSWER_TOKENS
     answer_tokens = min(most or longest, longest, loaded.most_tokens // 4)
     find = cache(partial(service.libraries.search, names))
+    room = Room(loaded.most_tokens - answer_tokens, loaded.costs.prompt_tokens(PREFILL_S))
 
     def count(turns: Turns) -> int:
         go_on()
@@ -70,7 +80,7 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
         check_length(loaded, (turn["content"] for turn in turns))
         if not names:
             return Grounded(turns, ())
-        return ground(service.libraries.index(names), find, messages, count, loaded.most_tokens - answer_tokens)
+        return ground(service.libraries.index(names), find, messages, count, room)
 
     def fits(messages: Sequence[Message], left: int) -> bool:
         try:
@@ -180,6 +190,8 @@ class _Reply:
             return self._of_piece(place, event)
         if isinstance(event, Finished):
             return self._of_end(place, event)
+        if isinstance(event, Queued) and self._wants("include_progress"):
+            return [self._chunk(place, {}, bedside={"queue": {"before": event.position}})]
         if isinstance(event, Reading) and self._wants("include_progress"):
             progress = {"done": event.done, "total": event.total, "cached": event.cached}
             return [self._chunk(place, {}, bedside={"prompt": progress})]

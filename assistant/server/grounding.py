@@ -23,6 +23,8 @@ from assistant.server.wire import Message
 from models.grounding import SYSTEM, note_text, render_passages
 
 MAX_PASSAGES = 4
+PREFILL_S = 10.0
+"""About so long a person waits for the passages to be read."""
 _SEARCHED_CHARACTERS = 4096
 """Of a question or a note, from its two ends: what is asked stands there, and each word costs a look-up."""
 _MARK_BEGUN = re.compile(r"\s*(\[\d{0,3}\]?)?")
@@ -71,10 +73,20 @@ class Grounded:
     sources: tuple[LibraryPassage, ...]
 
 
+@dataclass(frozen=True)
+class Room:
+    """Tokens that passages may take."""
+
+    most: int
+    """Of the whole prompt."""
+    new: int
+    """Of the new passages, unless there is one only: what this board reads in `PREFILL_S`."""
+
+
 def ground(
-    index: Index, find: Find, messages: Sequence[Message], count_tokens: Callable[[Turns], int], budget_tokens: int
+    index: Index, find: Find, messages: Sequence[Message], count_tokens: Callable[[Turns], int], room: Room
 ) -> Grounded:
-    """Insert the passages of earlier turns and those that `find` has for the last one, as many as `budget_tokens` hold.
+    """Insert the passages of earlier turns and those that `find` has for the last one, as many as there is room for.
 
     Raises ApiError for a passage id that the library does not have, PromptTooLongError where none fits.
     """
@@ -100,11 +112,13 @@ def ground(
         return with_some + last
 
     # One look first: where there is no room at all, no sentence of a passage need be tried.
-    has_room = bool(new) and count_tokens(whole(())) < budget_tokens
-    packed = fit_passages(new, lambda some: count_tokens(whole(some)), budget_tokens) if has_room else []
+    bare_tokens = count_tokens(whole(())) if new else 0
+    has_room = bool(new) and bare_tokens < room.most
+    soon = bare_tokens + room.new
+    packed = fit_passages(new, lambda some: count_tokens(whole(some)), room.most, soon) if has_room else []
     if new and not packed and not sources:
         raise PromptTooLongError(
-            f"question and note leave no room for a passage in {budget_tokens} tokens of prompt; shorten them"
+            f"question and note leave no room for a passage in {room.most} tokens of prompt; shorten them"
         )
     return Grounded(whole(packed), (*sources, *packed))
 

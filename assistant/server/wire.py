@@ -84,7 +84,7 @@ class StreamOptions(_Wire):
 
     include_usage: bool = False
     include_progress: bool = False
-    """Ours: chunks that tell how many prompt tokens have been read."""
+    """Ours: chunks that tell how many requests wait before this one, and how many prompt tokens have been read."""
 
 
 class Sampled(_Wire):

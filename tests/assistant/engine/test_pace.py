@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
 from assistant.engine.pace import Pace
 from assistant.engine.packing import fit_passages
+from assistant.engine.rows import RowCosts
 from models.sentences import split_sentences
 
 
@@ -38,10 +39,11 @@ def passages_of(sizes: list[list[int]]) -> list[Passage]:
 PASSAGES = st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=5), min_size=1, max_size=5).map(passages_of)
 
 
-@given(PASSAGES, st.integers(0, 60))
-def test_packed_passages_fit_and_are_whole_sentences_in_order(passages: list[Passage], budget: int) -> None:
-    packed = fit_passages(passages, count_words, budget)
-    assert count_words(packed) <= budget or not packed
+@given(PASSAGES, st.integers(0, 60), st.integers(0, 60))
+def test_packed_passages_fit_and_are_whole_sentences_in_order(passages: list[Passage], most: int, soon: int) -> None:
+    packed = fit_passages(passages, count_words, most, soon)
+    assert count_words(packed) <= most or not packed
+    assert count_words(packed) <= soon or len(packed) <= 1
     kept = iter(passages)
     for place, passage in enumerate(packed):
         source = next(candidate for candidate in kept if candidate.text.startswith(passage.text))
@@ -51,14 +53,27 @@ def test_packed_passages_fit_and_are_whole_sentences_in_order(passages: list[Pas
         assert cut == whole or place == 0  # only the best one is ever cut
 
 
-@given(PASSAGES, st.integers(0, 60))
+@given(PASSAGES, st.integers(0, 60), st.integers(0, 60))
 def test_the_best_passage_is_dropped_only_where_its_first_sentence_does_not_fit(
-    passages: list[Passage], budget: int
+    passages: list[Passage], budget: int, soon: int
 ) -> None:
-    packed = fit_passages(passages, count_words, budget)
+    packed = fit_passages(passages, count_words, budget, soon)
     first = split_sentences(passages[0].text)[0].text
     if len(first.split()) <= budget:
         assert packed[0].text.startswith(first)
+
+
+def test_passages_behind_the_best_one_come_along_where_they_are_read_soon() -> None:
+    passages = passages_of([[9], [6], [4], [2]])
+    assert fit_passages(passages, count_words, 100, 0) == passages[:1]
+    assert fit_passages(passages, count_words, 100, 13) == [passages[0], passages[2]]
+    assert fit_passages(passages, count_words, 100, 21) == passages
+    assert fit_passages(passages, count_words, 14, 100) == [passages[0], passages[2]]
+
+
+def test_what_a_prompt_takes_is_told_by_the_largest_size() -> None:
+    assert RowCosts({1: 0.1, 4: 0.2, 64: 1.6}).prompt_tokens(10.0) == 400
+    assert RowCosts({1: 0.1}).prompt_tokens(0.05) == 0
 
 
 @pytest.mark.parametrize(
