@@ -132,11 +132,16 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None) -> None
 
 
 def _announce(name: str, path: Path, tcp: list[socket.socket], key: str | None) -> None:
+    from assistant.server.door import ALL_ADDRESSES, LOCAL_HOSTS
+
     print(f"serving {name} on {path}", file=sys.stderr)
     for each in tcp:
         host, port = each.getsockname()[:2]
         asked = "with the key" if key is not None else "without a key"
         print(f"and on http://{host}:{port}, {asked}", file=sys.stderr)
+        if host not in LOCAL_HOSTS:
+            reach = "every network of this machine" if host in ALL_ADDRESSES else f"the network of {host}"
+            print(f"{reach} can reach it, and what is asked and answered crosses that unencrypted", file=sys.stderr)
 
 
 def _read_message(path: Path) -> str:

@@ -13,6 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: floa
     """
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        log_level="error",  # its warnings are about what clients send, who could fill the disk with them
         access_log=False,
         server_header=False,
         http=_Protocol,
@@ -145,10 +146,21 @@ def _most_connections() -> int:
     return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MOST_CONNECTIONS, files // 4)
 
 
-def _refusal(connections: int) -> bytes:
-    body = json.dumps(ApiError(503, f"{connections} connections are open; try again later", "connections").body)
-    head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nRetry-After: {RETRY_AFTER_S}\r\n"
-    return f"HTTP/1.1 503 Service Unavailable\r\n{head}Connection: close\r\n\r\n{body}".encode()
+def _crowded(connections: int) -> ApiError:
+    return ApiError(503, f"{connections} connections are open; try again later", "connections")
+
+
+def _unread() -> ApiError:
+    most = f"headers of at most {_MAX_HEADER_BYTES // 2**10} KiB"
+    return ApiError(400, f"this is no HTTP/1.1 request that can be read; {most} are taken", "invalid_http")
+
+
+def _response(refusal: ApiError) -> bytes:
+    """The whole of a response, for a connection that no application has been asked for."""
+    body, status = json.dumps(refusal.body), f"{refusal.status} {HTTPStatus(refusal.status).phrase}"
+    retry = f"Retry-After: {RETRY_AFTER_S}\r\n" if refusal.status == 503 else ""
+    head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{retry}Connection: close"
+    return f"HTTP/1.1 {status}\r\n{head}\r\n\r\n{body}".encode()
 
 
 async def _stop_when_idle(server: "_Server", service: Service, idle_exit_s: float) -> None:
@@ -166,7 +178,7 @@ class _Protocol(H11Protocol):
         """The time runs from here, or from the first byte of the next request."""
         if len(self.connections) >= (most := _most_connections()):
             self.transport = transport
-            transport.write(_refusal(most))
+            transport.write(_response(_crowded(most)))
             transport.close()
             return
         super().connection_made(transport)
@@ -182,6 +194,13 @@ class _Protocol(H11Protocol):
             self._deadline = None
         elif begun and self._deadline is None:
             self._deadline = self.loop.call_later(_RECEIVE_S, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:
+        """In the shape of all other refusals; into a response that has begun nothing is put."""
+        del msg
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(_response(_unread()))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """No time is left to run out."""

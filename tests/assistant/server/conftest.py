@@ -42,6 +42,8 @@ def start(folder: Path, environment: dict[str, str], *arguments: str) -> Served:
     assert process.stderr is not None
     lines = [process.stderr.readline(), process.stderr.readline()]
     assert f"on {path}" in lines[0], lines
+    if "0.0.0.0" in arguments:
+        assert "every network of this machine can reach it" in process.stderr.readline()
     served = Served(path, lines[1].split()[2].rstrip(","), process)
     with served.local() as client:
         for _ in range(600):
