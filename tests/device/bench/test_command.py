@@ -1,6 +1,7 @@
 """The whole of `bedside device bench` on a tiny model, with a recording as its meter and without one."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,8 +87,13 @@ def test_what_cannot_run_is_refused_before_it_is_loaded(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_the_answers_before_it(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     looks = 0
 
@@ -95,7 +101,7 @@ def test_an_interrupt_keeps_the_answers_before_it(
         nonlocal looks
         looks += 1
         if looks == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return look(*arguments)
 
     monkeypatch.setattr("device.bench.command.look", interrupted)
