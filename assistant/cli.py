@@ -29,6 +29,9 @@ _COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pyda
 MOUNTS = {
     "ask": Mount("assistant.ask.command", "ask", "Answer a question from the library, with numbered sources."),
     "serve": Mount("assistant.server.command", "serve", "Serve a model to local applications: OpenAI's API."),
+    "knowledge": Mount(
+        "assistant.knowledge.command", "app", "Add documents to libraries; list, search and check them."
+    ),
     "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),
     "device": Mount("device.command", "app", "Show the board and its power meters, and what mends a missing one."),
     "compress": Mount(

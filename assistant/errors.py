@@ -2,6 +2,7 @@
 
 BedsideError
 ├── LibraryError           the passage library cannot be opened or does not exist
+│   └── DamagedLibraryError  its file is damaged, foreign or of a newer version
 ├── PromptTooLongError     question and note leave no room for an answer in the model's context
 ├── QueueFullError         as many requests wait as may
 ├── EngineClosedError      the engine is shutting down
@@ -10,7 +11,8 @@ BedsideError
 ├── ServeError             a server cannot listen where it shall
 ├── MissingExtraError      a command needs packages that this installation left out
 └── TextError
-    └── NoteError          the patient note cannot be read
+    ├── NoteError          the patient note cannot be read
+    └── DocumentError      a document cannot be taken into a library
 """
 
 from models.errors import BedsideError, TextError
@@ -18,6 +20,10 @@ from models.errors import BedsideError, TextError
 
 class LibraryError(BedsideError):
     """The passage library cannot be opened or does not exist."""
+
+
+class DamagedLibraryError(LibraryError):
+    """A library's file is damaged, foreign or of a newer version."""
 
 
 class PromptTooLongError(BedsideError):
@@ -50,3 +56,7 @@ class MissingExtraError(BedsideError):
 
 class NoteError(TextError):
     """The patient note cannot be read."""
+
+
+class DocumentError(TextError):
+    """A document cannot be taken into a library."""

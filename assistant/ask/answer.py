@@ -6,8 +6,7 @@ from typing import Any, Literal
 
 from assistant.knowledge.citations import Check
 from assistant.knowledge.claims import normalized
-from assistant.knowledge.library import LibraryPassage
-from assistant.plaintext import plain
+from assistant.knowledge.library import LibraryPassage, source_fields
 from models.grounding import NO_ANSWER
 
 Evidence = Literal["sufficient", "insufficient", "out_of_scope", "off"]
@@ -58,9 +57,3 @@ def judge_evidence(text: str, sources: Sequence[LibraryPassage], checks: Sequenc
     declined = normalized(text).startswith(normalized(NO_ANSWER))
     supported = bool(checks) and all(check.status == "supported" for check in checks)
     return "sufficient" if supported and not declined else "insufficient"
-
-
-def source_fields(number: int, passage: LibraryPassage) -> dict[str, object]:
-    """A passage as api.md shows it."""
-    fields = {name: plain(str(value)) for name, value in asdict(passage).items()}
-    return {"n": number, **fields}

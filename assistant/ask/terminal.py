@@ -14,6 +14,7 @@ from rich.text import Text
 from assistant.ask.answer import MAX_ANSWER_TOKENS, NOT_SCREENED, Answer
 from assistant.knowledge.citations import Check
 from assistant.knowledge.claims import without_marks
+from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import plain_line
 
 _MAX_WIDTH = 100
@@ -144,18 +145,24 @@ class Screen:
         self._line("Sources", "bold")
         for number, source in enumerate(answer.sources, start=1):
             style = "" if number in cited else "dim"
-            heading = f"[{number}] {plain_line(source.grounding.heading)} ({plain_line(source.date)})"
+            heading = f"[{number}] {plain_line(source.grounding.heading)} ({plain_line(source.date) or 'no date'})"
             self._line(heading, style, indent="    ")
             if answer.evidence == "insufficient":  # then the passages themselves are the answer
                 self._line(f"    {plain_line(source.grounding.text)}", indent="    ")
             following = answer.sources[number : number + 1]
-            if not following or following[0].follows != source.follows:  # once for the sections of one document
-                self._line(f"    Follows {plain_line(source.follows)}.", "dim", indent="    ")
+            if not following or _origin(following[0]) != _origin(source):  # once for the sections of one document
+                self._line(f"    {_origin(source)}.", "dim", indent="    ")
 
     def _line(self, text: str, style: str = "", indent: str = "") -> None:
         lines = [text] if self._width is None else textwrap.wrap(text, self._width, subsequent_indent=indent) or [""]
         for line in lines:
             self._console.print(Text(line, style=style))
+
+
+def _origin(source: LibraryPassage) -> str:
+    if source.follows:
+        return f"Follows {plain_line(source.follows)}"
+    return f"From {plain_line(source.source) or 'a document of the library'}, {plain_line(source.licence) or 'no licence given'}"
 
 
 def warnings(answer: Answer) -> Iterator[str]:

@@ -1,55 +1,27 @@
-"""Full-text index of a library: SQLite FTS5 in memory, one table of documents and one of passages, ranked by BM25.
+"""The index that a search goes over: one library or several, ranked by BM25 as if they were one.
 
-The starter library is small enough that building the index takes less time than opening a cached one safely would save.
+FTS5 scores a word by how rare it is in its own table, so that scores of two libraries do not compare: in one of sixty
+documents nothing is as rare as in one of six thousand. Where several are searched, each word's part of the score is
+brought to its rarity among all documents; how long a document is stays measured by the average of its own library.
 """
 
-import sqlite3
-import weakref
-from collections.abc import Iterable, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
-from assistant.errors import LibraryError
 from assistant.knowledge.library import Document, LibraryPassage
-from assistant.knowledge.words import fold
+from assistant.knowledge.volume import Volume
 
-# BM25 column weights: a word in the title or the keywords names the subject, one in the text may only mention it.
-_DOCUMENT_WEIGHTS = (10.0, 8.0, 1.0, 1.0)  # title, keywords, headings, text
-_PASSAGE_WEIGHTS = (3.0, 1.0)  # heading, text
-_SCHEMA = """
-CREATE VIRTUAL TABLE document USING fts5(title, keywords, headings, text, tokenize = 'porter unicode61');
-CREATE VIRTUAL TABLE passage USING fts5(heading, text, document UNINDEXED, tokenize = 'porter unicode61');
-"""
+_ID = re.compile(r"(?P<library>[^/#@]+)/(?P<document>[^/#@]+)#(?P<place>\d{1,6})@[0-9a-f]+")
+_LEAST_RARITY = 1e-6  # FTS5's own, of a word that half of the documents or more hold
 
 
 class Index:
-    """Read-only index over the documents that it was built from."""
+    """Documents and passages of all volumes, each with a number of this index: a row, and the place of its volume."""
 
-    def __init__(self, documents: Sequence[Document]) -> None:
-        """Build the index. Raises LibraryError where this Python's SQLite lacks FTS5."""
-        self.documents = tuple(documents)
-        self._numbers: dict[str, int] = {}
-        # Built in one thread and read in another, never in two at once.
-        self._connection = sqlite3.connect(":memory:", check_same_thread=False)
-        weakref.finalize(self, self._connection.close)
-        try:
-            self._connection.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
-            raise LibraryError(f"this Python's SQLite cannot search text ({error}); install one with FTS5") from error
-        for number, document in enumerate(self.documents):
-            self._add(number, document)
-
-    def _add(self, number: int, document: Document) -> None:
-        columns = (
-            document.title,
-            " . ".join(document.keywords),
-            " . ".join(passage.section for passage in document.passages),
-            " ".join(passage.text for passage in document.passages),
-        )
-        self._connection.execute("INSERT INTO document(rowid, title, keywords, headings, text) VALUES (?, ?, ?, ?, ?)",
-                                 (number, *map(fold, columns)))  # fmt: skip
-        for passage in document.passages:
-            row = (len(self._numbers), fold(passage.section), fold(passage.text), number)
-            self._connection.execute("INSERT INTO passage(rowid, heading, text, document) VALUES (?, ?, ?, ?)", row)
-            self._numbers[passage.id] = len(self._numbers)
+    def __init__(self, volumes: Sequence[Volume]) -> None:
+        self._volumes = tuple(volumes)
+        self.count = sum(volume.count for volume in self._volumes)
 
     def rank_documents(self, words: Iterable[str], phrases: Iterable[str]) -> dict[int, float]:
         """Document number to score (above 0, larger is better), best first.
@@ -59,29 +31,83 @@ class Index:
         found = list(words)
         terms = [_quoted(word) for word in found]
         terms += [f"{{title keywords}} : {_quoted(term)}" for term in (*found, *phrases)]
-        return self._rank("document", " OR ".join(terms), _DOCUMENT_WEIGHTS, "")
+        scores = {
+            self._number(place, row): score
+            for place, weighed in enumerate(self._weigh(terms))
+            for row, score in self._volumes[place].rank_documents(weighed).items()
+        }
+        return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
     def rank_passages(self, terms: Iterable[str], document: int) -> dict[int, float]:
         """Passage number to score within one document, best first, for any of the words or phrases."""
         query = " OR ".join(map(_quoted, terms))
-        return self._rank("passage", query, _PASSAGE_WEIGHTS, f"AND document = {document:d}")
+        place, row = self._place(document)
+        found = self._volumes[place].rank_passages(query, row) if query else []
+        return {self._number(place, passage): score for passage, score in found}
+
+    def document(self, number: int) -> Document:
+        """The document of that number, read when it is asked for."""
+        place, row = self._place(number)
+        return self._volumes[place].document(row)
 
     def number(self, passage: LibraryPassage) -> int:
-        """The number of a passage of this index."""
-        return self._numbers[passage.id]
+        """The number of a passage of this index. Raises KeyError for another's."""
+        found = self._find(passage.id)
+        if found is None:
+            raise KeyError(passage.id)
+        return found
+
+    def passage(self, name: str) -> LibraryPassage | None:
+        """The passage of that id, or None: it is in no library here, or its text has changed since."""
+        match = _ID.fullmatch(name)
+        if match is None:
+            return None
+        for volume in self._volumes:
+            if volume.library == match["library"] and (row := volume.find(match["document"])) is not None:
+                return next((each for each in volume.document(row).passages if each.id == name), None)
+        return None
 
     def holders(self, word: str) -> frozenset[int]:
         """Numbers of the documents that hold the word in any column."""
-        rows = self._connection.execute("SELECT rowid FROM document WHERE document MATCH ?", (_quoted(word),))
-        return frozenset(int(row) for (row,) in rows)
+        return frozenset(
+            self._number(place, row)
+            for place, volume in enumerate(self._volumes)
+            for row in volume.holders(_quoted(word))
+        )
 
-    def _rank(self, table: str, query: str, weights: tuple[float, ...], condition: str) -> dict[int, float]:
-        if not query:
-            return {}
-        score = f"bm25({table}, {', '.join(map(str, weights))})"
-        # Table, weights and condition are our own constants and numbers; what the person typed is a bound parameter.
-        statement = f"SELECT rowid, {score} AS s FROM {table} WHERE {table} MATCH ? {condition} ORDER BY s, rowid"
-        return {int(row): -float(value) for row, value in self._connection.execute(statement, (query,))}
+    def _find(self, name: str) -> int | None:
+        match = _ID.fullmatch(name)
+        for place, volume in enumerate(self._volumes if match else ()):
+            assert match is not None
+            if volume.library == match["library"]:
+                row = volume.passage_row(match["document"], int(match["place"]))
+                return None if row is None else self._number(place, row)
+        return None
+
+    def _weigh(self, terms: Sequence[str]) -> list[Mapping[float, Sequence[str]]]:
+        """For each volume its terms by what their scores there have to be multiplied by."""
+        if len(self._volumes) == 1:
+            return [{1.0: terms} if terms else {}]
+        weighed: list[dict[float, list[str]]] = [{} for _ in self._volumes]
+        for term in terms:
+            held = [volume.holder_count(term) for volume in self._volumes]
+            among_all = _rarity(self.count, sum(held))
+            for volume, count, groups in zip(self._volumes, held, weighed, strict=True):
+                if count:
+                    groups.setdefault(among_all / _rarity(volume.count, count), []).append(term)
+        return list(weighed)
+
+    def _number(self, place: int, row: int) -> int:
+        return row * len(self._volumes) + place
+
+    def _place(self, number: int) -> tuple[int, int]:
+        row, place = divmod(number, len(self._volumes))
+        return place, row
+
+
+def _rarity(count: int, holders: int) -> float:
+    """Inverse document frequency as FTS5's bm25() has it."""
+    return max(math.log((count - holders + 0.5) / (holders + 0.5)), 0.0) or _LEAST_RARITY
 
 
 def _quoted(term: str) -> str:

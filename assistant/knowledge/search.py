@@ -74,7 +74,7 @@ def _held_weights(index: Index, subject: list[str]) -> tuple[dict[int, float], f
     A word weighs by its rarity. One that no document holds weighs most, so that `therapy` alone never answers a
     question on gene therapy.
     """
-    count = len(index.documents)
+    count = index.count
     held: dict[int, float] = {}
     total = 0.0
     for word in subject:
@@ -88,7 +88,7 @@ def _held_weights(index: Index, subject: list[str]) -> tuple[dict[int, float], f
 
 def _rank_sections(index: Index, document: int, question: str, weight: float) -> list[Hit]:
     """The sections of one document, each scored by the part of the question that it fits best."""
-    source = index.documents[document]
+    source = index.document(document)
     named = set(words(source.title))
     scores = [_BASE_SHARE] * len(source.passages)
     for part in question_parts(question):

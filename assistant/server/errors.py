@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from assistant.errors import EngineClosedError, LibraryError, PromptTooLongError, QueueFullError
+from assistant.errors import DamagedLibraryError, EngineClosedError, LibraryError, PromptTooLongError, QueueFullError
 from models.errors import BedsideError, RuntimeFailure, TemplateError
 from models.runtime.errors import ContextFull, SamplingError, SchemaError, UnknownTokenError
 
@@ -84,6 +84,7 @@ _KNOWN: tuple[tuple[type[BedsideError], int, str, dict[str, str]], ...] = (
     (EngineClosedError, 503, "not_ready", {}),
     (SchemaError, 400, "invalid_schema", _SCHEMA_FIELDS),
     (SamplingError, 400, "invalid_value", {}),
+    (DamagedLibraryError, 500, "library_damaged", {}),
     (LibraryError, 404, "library_not_found", _LIBRARY_FIELDS),
     (UnknownTokenError, 400, "invalid_value", _TEXT_FIELDS),
     (TemplateError, 400, "invalid_messages", _TEXT_FIELDS),

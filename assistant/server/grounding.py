@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.ask.answer import Evidence, judge_evidence, red_flag_fields, source_fields
+from assistant.ask.answer import Evidence, judge_evidence, red_flag_fields
 from assistant.engine.packing import fit_passages
 from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check, check_answer
 from assistant.knowledge.index import Index
-from assistant.knowledge.library import STARTER, LibraryPassage, open_library
+from assistant.knowledge.installed import Shelf, installed_names
+from assistant.knowledge.library import LibraryPassage, source_fields
 from assistant.knowledge.search import Hit, search
 from assistant.plaintext import Trimmer, plain
 from assistant.server.errors import ApiError
@@ -35,33 +36,26 @@ Find = Callable[[str, int, str | None], Sequence[Hit]]
 
 
 class Libraries:
-    """The passage libraries, each indexed when it is first asked for; one search at a time."""
+    """The passage libraries as they are now: one that is added, changed or removed is seen; one search at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._indexes: dict[tuple[str, ...], Index] = {}
+        self._shelf = Shelf()
 
     def index(self, names: Sequence[str]) -> Index:
         """One index over the named libraries. Raises LibraryError."""
-        with self._lock:
-            return self._index(names)
+        return self._shelf.index(names)
 
     def search(self, names: Sequence[str], question: str, limit: int, note: str | None = None) -> tuple[Hit, ...]:
         """The passages that fit the question best. Raises LibraryError."""
         with self._lock:
-            return search(self._index(names), _ends(question), limit, note and _ends(note))
-
-    def _index(self, names: Sequence[str]) -> Index:
-        key = tuple(sorted(set(names)))
-        if key not in self._indexes:
-            self._indexes[key] = Index([document for name in key for document in open_library(name)])
-        return self._indexes[key]
+            return search(self._shelf.index(names), _ends(question), limit, note and _ends(note))
 
 
 def library_names(knowledge: str | Sequence[str]) -> tuple[str, ...]:
-    """`on`, `off` or a list of ids, as ids."""
+    """`on` (every library that is installed), `off` or a list of ids, as ids."""
     if isinstance(knowledge, str):
-        return (STARTER,) if knowledge == "on" else ()
+        return installed_names() if knowledge == "on" else ()
     return tuple(knowledge)
 
 
@@ -92,17 +86,16 @@ def ground(
     """
     if messages[-1].role != "user":
         raise ApiError(400, "messages: with knowledge the last one is the user's question", "invalid_value", "messages")
-    known = {passage.id: passage for document in index.documents for passage in document.passages}
     sources: list[LibraryPassage] = []
     turns: Turns = [] if any(message.turn["role"] == "system" for message in messages) else [_turn("system", SYSTEM)]
     run = len(messages) - 1
     while run and messages[run - 1].role == "user":
         run -= 1  # a note before the question belongs to it
     for message in messages[:run]:
-        _insert(turns, sources, [_known(known, name) for name in message.passages])
+        _insert(turns, sources, [_known(index, name) for name in message.passages])
         turns.append(message.turn)
     last = [message.turn for message in messages[run:]]
-    given = [_known(known, name) for message in messages[run:] for name in message.passages]
+    given = [_known(index, name) for message in messages[run:] for name in message.passages]
     found = given or _found(find, last)
     new = [passage for passage in found if passage not in sources]
 
@@ -140,12 +133,12 @@ def _insert(turns: Turns, sources: list[LibraryPassage], passages: Sequence[Libr
         sources += new
 
 
-def _known(known: dict[str, LibraryPassage], name: str) -> LibraryPassage:
-    if name not in known:
+def _known(index: Index, name: str) -> LibraryPassage:
+    if (passage := index.passage(name)) is None:
         raise ApiError(
             400, "messages: a passage id is not in the library; ask afresh without it", "unknown_passage", "messages"
         )
-    return known[name]
+    return passage
 
 
 def _turn(role: str, content: str) -> dict[str, str]:

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
-from assistant.ask.answer import source_fields
-from assistant.knowledge.library import STARTER
+from assistant.knowledge.library import source_fields
+from assistant.server.grounding import library_names
 from assistant.server.service import Service
 from assistant.server.shapes import SearchResults
 from assistant.server.wire import SearchRequest
@@ -19,7 +19,7 @@ def knowledge_router(service: Service) -> APIRouter:
     @router.post("/v1/knowledge/search", response_model=SearchResults)
     async def search(body: SearchRequest) -> dict[str, Any]:
         """The passages that fit a question best, with their scores."""
-        names = body.libraries or [STARTER]
+        names = library_names(body.libraries or "on")
         hits = await run_in_threadpool(service.libraries.search, names, body.query, body.k)
         results = [{**source_fields(n, hit.passage), "score": hit.score} for n, hit in enumerate(hits, start=1)]
         return {"query": body.query, "results": results}

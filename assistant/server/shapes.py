@@ -94,6 +94,8 @@ class Source(_Shape):
     licence: str
     text: str
     follows: str
+    source: str
+    position: str
 
 
 class Found(Source):

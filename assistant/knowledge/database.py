@@ -1,0 +1,120 @@
+"""The file of a library: its tables, and how it is opened; one SQLite database, written once and then only read.
+
+`source` is a file that was added, `document` and `passage` its text; `document_words` and `passage_words` are the full-text
+indexes (FTS5, contentless: the text is stored once) over the folded words, and the passages of a document are numbered in
+a row. A change writes a new file that takes the old one's place, so that readers need no locks.
+"""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from assistant.errors import DamagedLibraryError, LibraryError
+from models.errors import StorageError
+
+FORMAT = 1
+_APPLICATION = 0x62656473  # "beds", as `file` shows it
+_TABLES = """
+CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE source(
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, recipe TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, added TEXT NOT NULL, left_out INTEGER NOT NULL);
+CREATE TABLE document(
+    id INTEGER PRIMARY KEY, source INTEGER NOT NULL REFERENCES source(id), key TEXT NOT NULL, name TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL, keywords TEXT NOT NULL, date TEXT NOT NULL, licence TEXT NOT NULL, follows TEXT NOT NULL,
+    origin TEXT NOT NULL, digest TEXT NOT NULL, first_passage INTEGER NOT NULL, passages INTEGER NOT NULL);
+CREATE INDEX document_of_source ON document(source, key);
+CREATE TABLE passage(id INTEGER PRIMARY KEY, section TEXT NOT NULL, text TEXT NOT NULL, position TEXT NOT NULL);
+"""
+_INDEXES = """
+DROP TABLE IF EXISTS document_words;
+DROP TABLE IF EXISTS passage_words;
+CREATE VIRTUAL TABLE document_words USING fts5(
+    title, keywords, headings, text, content = '', tokenize = 'porter unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE passage_words USING fts5(
+    heading, text, content = '', tokenize = 'porter unicode61 remove_diacritics 2');
+"""
+
+
+@cache
+def folding() -> str:
+    """Which way words are folded: a digest of the module that does it. What it folds must be folded alike to be found."""
+    return hashlib.sha256(files("assistant.knowledge").joinpath("words.py").read_bytes()).hexdigest()[:16]
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make an empty database a library's."""
+    connection.executescript(f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {FORMAT}; {_TABLES}")
+    create_indexes(connection)
+
+
+def create_indexes(connection: sqlite3.Connection) -> None:
+    """Make the full-text indexes anew and empty. Raises LibraryError where this Python's SQLite lacks FTS5."""
+    try:
+        connection.executescript(_INDEXES)
+    except sqlite3.OperationalError as error:
+        if "fts5" not in str(error):
+            raise
+        raise LibraryError(f"this Python's SQLite cannot search text ({error}); install one with FTS5") from error
+    connection.execute("INSERT OR REPLACE INTO setting VALUES ('folding', ?)", (folding(),))
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that can be used by any thread, one at a time. Raises DamagedLibraryError.
+
+    `immutable` holds since a library's file is replaced, never changed: no lock is taken, no write permission needed.
+    """
+    return _opened(path, f"file:{quote(os.fsencode(path.absolute()))}?mode=ro&immutable=1")
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """A connection to a copy that nobody else knows yet: fast, and worthless where it does not come to its end."""
+    connection = _opened(path, f"file:{quote(os.fsencode(path.absolute()))}?mode=rw")
+    connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536")
+    return connection
+
+
+def _opened(path: Path, address: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise DamagedLibraryError(f"cannot open {path} ({error}); check its owner and the disk") from None
+    try:
+        with damage(path):
+            _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != _APPLICATION:
+        raise DamagedLibraryError(f"{path} is no library of Bedside; move it away")
+    if version != FORMAT:
+        raise DamagedLibraryError(
+            f"{path} has format {version} and this Bedside reads {FORMAT}; update Bedside, or remove the library and "
+            f"add its documents again"
+        )
+
+
+@contextmanager
+def damage(path: Path | None) -> Iterator[None]:
+    """Say in one line what a failing read or write of a library means."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        where = path or "the library in memory"
+        if "full" in str(error):
+            raise StorageError(f"the disk of {where} is full: free some, then run the command again") from None
+        raise DamagedLibraryError(
+            f"{where} is damaged or no library of Bedside ({error}); remove the library and add its documents again"
+        ) from None

@@ -1,0 +1,91 @@
+"""The libraries on this machine: the starter, the user's own, and the service's that all users may read."""
+
+import os
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from assistant.errors import LibraryError
+from assistant.knowledge.index import Index
+from assistant.knowledge.library import STARTER, is_library_name, starter_documents
+from assistant.knowledge.volume import Volume
+from models.store import data_folder
+
+SUFFIX = ".sqlite3"
+_SYSTEM_FOLDER = "/var/lib/bedside/libraries"
+_Stamp = tuple[int, int, int]
+
+
+def user_folder() -> Path:
+    """Where this user's libraries lie: `libraries` in the data folder."""
+    return data_folder() / "libraries"
+
+
+def system_folder() -> Path:
+    """Where the service's libraries lie: `BEDSIDE_LIBRARIES`, else `/var/lib/bedside/libraries`."""
+    return Path(os.environ.get("BEDSIDE_LIBRARIES") or _SYSTEM_FOLDER)
+
+
+def library_file(folder: Path, name: str) -> Path:
+    """The file of a library in a folder, whether or not it is there."""
+    return folder / f"{name}{SUFFIX}"
+
+
+def installed_files() -> dict[str, Path]:
+    """The file of each library but the starter, by name; the user's own hides one of the service's of the same name."""
+    found: dict[str, Path] = {}
+    for folder in (system_folder(), user_folder()):
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError:
+            continue  # most machines have none, and another user's may not be read
+        found |= {entry.stem: entry for entry in entries if entry.suffix == SUFFIX and is_library_name(entry.stem)}
+    return dict(sorted(found.items()))
+
+
+def installed_names() -> tuple[str, ...]:
+    """The names of all libraries, the starter first."""
+    return (STARTER, *installed_files())
+
+
+class Shelf:
+    """Libraries that are opened when they are first asked for, and again when their file has changed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[str, tuple[Path, _Stamp, Volume]] = {}
+
+    def index(self, names: Sequence[str]) -> Index:
+        """One index over the named libraries, as they are now. Raises LibraryError."""
+        with self._lock:
+            files = installed_files()
+            self._open = {name: held for name, held in self._open.items() if name in files}
+            return Index([self._volume(name, files) for name in dict.fromkeys(names)])
+
+    def _volume(self, name: str, files: dict[str, Path]) -> Volume:
+        if name == STARTER:
+            return _starter()
+        if name not in files:
+            known = ", ".join((STARTER, *files))
+            raise LibraryError(
+                f"no library named {name!r} (available: {known}); use --knowledge on, off or one of these"
+            )
+        path = files[name]
+        stamp = _stamp(path)
+        if name not in self._open or self._open[name][:2] != (path, stamp):
+            self._open[name] = (path, stamp, Volume.open(name, path))
+        return self._open[name][2]
+
+
+@cache
+def _starter() -> Volume:
+    return Volume.of_documents(STARTER, starter_documents())
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise LibraryError(f"cannot read {path} ({error.strerror}); check its owner and the disk") from None
+    return found.st_ino, found.st_size, found.st_mtime_ns
