@@ -7,11 +7,13 @@ brought to its rarity among all documents; how long a document is stays measured
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from assistant.knowledge.library import Document, LibraryPassage
 from assistant.knowledge.volume import Volume
 
+MOST_HOLDERS = 2000
+"""Documents that hold a word, above which it tells none of them from the others and is not worth a list."""
 _ID = re.compile(r"(?P<library>[^/#@]+)/(?P<document>[^/#@]+)#(?P<place>\d{1,6})@[0-9a-f]+")
 _LEAST_RARITY = 1e-6  # FTS5's own, of a word that half of the documents or more hold
 
@@ -23,27 +25,32 @@ class Index:
         self._volumes = tuple(volumes)
         self.count = sum(volume.count for volume in self._volumes)
 
-    def rank_documents(self, words: Iterable[str], phrases: Iterable[str]) -> dict[int, float]:
-        """Document number to score (above 0, larger is better), best first.
+    def rank_documents(self, terms: Iterable[str], phrases: Iterable[str], among: Iterable[int]) -> dict[int, float]:
+        """Document number to score (above 0, larger is better), best first, of those `among` which any term is found.
 
-        A word counts wherever it stands and once more in title or keywords, where alone a phrase counts.
+        A term, a word or phrase, counts wherever it stands and once more in title or keywords, where alone a phrase counts.
         """
-        found = list(words)
-        terms = [_quoted(word) for word in found]
-        terms += [f"{{title keywords}} : {_quoted(term)}" for term in (*found, *phrases)]
-        scores = {
-            self._number(place, row): score
-            for place, weighed in enumerate(self._weigh(terms))
-            for row, score in self._volumes[place].rank_documents(weighed).items()
-        }
+        found = list(terms)
+        query = [_quoted(term) for term in found]
+        query += [_in_names(term) for term in dict.fromkeys((*found, *phrases))]
+        rows = self._by_volume(among)
+        scores: dict[int, float] = {}
+        for place, weighed in enumerate(self._weigh(query)):
+            ranked = self._volumes[place].rank_documents(weighed, rows[place])
+            scores |= {self._number(place, row): score for row, score in ranked.items()}
         return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
-    def rank_passages(self, terms: Iterable[str], document: int) -> dict[int, float]:
-        """Passage number to score within one document, best first, for any of the words or phrases."""
+    def rank_passages(self, terms: Iterable[str], documents: Iterable[int]) -> dict[int, float]:
+        """Passage number to score within these documents, best first, for any of the words or phrases.
+
+        Scores of passages of different libraries do not compare.
+        """
         query = " OR ".join(map(_quoted, terms))
-        place, row = self._place(document)
-        found = self._volumes[place].rank_passages(query, row) if query else []
-        return {self._number(place, passage): score for passage, score in found}
+        scores: dict[int, float] = {}
+        for place, rows in enumerate(self._by_volume(documents) if query else ()):
+            ranked = self._volumes[place].rank_passages(query, rows)
+            scores |= {self._number(place, row): score for row, score in ranked.items()}
+        return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
     def document(self, number: int) -> Document:
         """The document of that number, read when it is asked for."""
@@ -67,13 +74,25 @@ class Index:
                 return next((each for each in volume.document(row).passages if each.id == name), None)
         return None
 
-    def holders(self, word: str) -> frozenset[int]:
-        """Numbers of the documents that hold the word in any column."""
-        return frozenset(
-            self._number(place, row)
-            for place, volume in enumerate(self._volumes)
-            for row in volume.holders(_quoted(word))
-        )
+    def holders(self, term: str) -> frozenset[int] | None:
+        """Numbers of the documents that hold the word or phrase in any column; None where over `MOST_HOLDERS` do."""
+        numbers = self._matching(_quoted(term), MOST_HOLDERS + 1)
+        return None if len(numbers) > MOST_HOLDERS else numbers
+
+    def named(self, term: str) -> frozenset[int]:
+        """Numbers of the first `MOST_HOLDERS` documents that hold the word or phrase in title or keywords."""
+        return self._matching(_in_names(term), MOST_HOLDERS)
+
+    def names(self) -> Iterator[str]:
+        """Title and keywords of each document, as one text."""
+        for volume in self._volumes:
+            yield from volume.names()
+
+    def _matching(self, match: str, most: int) -> frozenset[int]:
+        found: set[int] = set()
+        for place, volume in enumerate(self._volumes):
+            found |= {self._number(place, row) for row in volume.holders(match, most - len(found))}
+        return frozenset(found)
 
     def _find(self, name: str) -> int | None:
         match = _ID.fullmatch(name)
@@ -97,6 +116,13 @@ class Index:
                     groups.setdefault(among_all / _rarity(volume.count, count), []).append(term)
         return list(weighed)
 
+    def _by_volume(self, numbers: Iterable[int]) -> list[list[int]]:
+        """The rows behind numbers of documents, for each volume in order."""
+        rows: list[list[int]] = [[] for _ in self._volumes]
+        for place, row in map(self._place, sorted(numbers)):
+            rows[place].append(row)
+        return rows
+
     def _number(self, place: int, row: int) -> int:
         return row * len(self._volumes) + place
 
@@ -108,6 +134,10 @@ class Index:
 def _rarity(count: int, holders: int) -> float:
     """Inverse document frequency as FTS5's bm25() has it."""
     return max(math.log((count - holders + 0.5) / (holders + 0.5)), 0.0) or _LEAST_RARITY
+
+
+def _in_names(term: str) -> str:
+    return f"{{title keywords}} : {_quoted(term)}"
 
 
 def _quoted(term: str) -> str:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from assistant.knowledge.aspects import asks_for
-from assistant.knowledge.index import Index
+from assistant.knowledge.index import MOST_HOLDERS, Index
 from assistant.knowledge.library import LibraryPassage
 from assistant.knowledge.words import content_words, phrases, question_parts, words
 
@@ -64,7 +64,7 @@ def _subject_scores(index: Index, text: str, *, is_question: bool = True) -> dic
     best = max(held.values(), default=0.0)
     if best <= 0.0 or (is_question and best < min(_COVERAGE_FLOOR * total, _WEIGHT_FLOOR)):
         return {}
-    scores = index.rank_documents(subject, phrases(text))
+    scores = index.rank_documents(subject, phrases(text), held)
     return {document: score * held.get(document, 0.0) / total for document, score in scores.items()}
 
 
@@ -79,6 +79,9 @@ def _held_weights(index: Index, subject: list[str]) -> tuple[dict[int, float], f
     total = 0.0
     for word in subject:
         holders = index.holders(word)
+        if holders is None:  # it tells no document from another
+            total += math.log(1 + (count - MOST_HOLDERS + 0.5) / (MOST_HOLDERS + 0.5))
+            continue
         weight = math.log(1 + (count - len(holders) + 0.5) / (len(holders) + 0.5))
         total += weight
         for document in holders:
@@ -93,7 +96,7 @@ def _rank_sections(index: Index, document: int, question: str, weight: float) ->
     scores = [_BASE_SHARE] * len(source.passages)
     for part in question_parts(question):
         terms = [word for word in content_words(part) if word not in named] + phrases(part)
-        found = index.rank_passages(terms, document)
+        found = index.rank_passages(terms, [document])
         top = max(found.values(), default=1.0)
         for place, passage in enumerate(source.passages):
             score = _BASE_SHARE + _TEXT_SHARE * found.get(index.number(passage), 0.0) / top

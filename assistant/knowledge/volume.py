@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,30 +49,43 @@ class Volume:
         with damage(self.path), self._lock:
             return self._connection.execute(statement, values).fetchall()
 
-    def holders(self, match: str) -> list[int]:
-        """Rows of the documents that match an FTS5 query."""
-        found = self.rows("SELECT rowid FROM document_words WHERE document_words MATCH ?", (match,))
+    def holders(self, match: str, most: int) -> list[int]:
+        """Rows of the documents that match an FTS5 query, at most so many."""
+        found = self.rows("SELECT rowid FROM document_words WHERE document_words MATCH ? LIMIT ?", (match, most))
         return [row for (row,) in found]
 
     def holder_count(self, match: str) -> int:
         """How many documents match an FTS5 query."""
         return int(self.rows("SELECT count(*) FROM document_words WHERE document_words MATCH ?", (match,))[0][0])
 
-    def rank_documents(self, terms: Mapping[float, Sequence[str]]) -> dict[int, float]:
-        """Row to BM25 score (larger is better) of the documents that match any term; each key weighs its terms."""
+    def names(self) -> Iterator[str]:
+        """Title and keywords of each document, as one text."""
+        for title, keywords in self.rows("SELECT title, keywords FROM document"):
+            yield " . ".join((title, *json.loads(keywords)))
+
+    def rank_documents(self, terms: Mapping[float, Sequence[str]], among: Sequence[int]) -> dict[int, float]:
+        """Row to BM25 score (larger is better) of these documents, where any term matches; each key weighs its terms.
+
+        Numbers are our own and stand in the statement; the plus keeps SQLite from asking the index once for each of them.
+        """
         scores: dict[int, float] = {}
-        statement = f"SELECT rowid, {_DOCUMENT_SCORE} FROM document_words WHERE document_words MATCH ?"
-        for weight, some in terms.items():
+        rows = ", ".join(map(str, among))
+        statement = f"""SELECT rowid, {_DOCUMENT_SCORE} FROM document_words
+                        WHERE document_words MATCH ? AND +rowid IN ({rows})"""
+        for weight, some in terms.items() if among else ():
             for row, score in self.rows(statement, (" OR ".join(some),)):
                 scores[row] = scores.get(row, 0.0) - weight * score
         return scores
 
-    def rank_passages(self, match: str, document: int) -> list[tuple[int, float]]:
-        """Row and BM25 score of a document's passages that match, best first."""
-        statement = f"""SELECT rowid, {_PASSAGE_SCORE} AS s FROM passage_words WHERE passage_words MATCH ?
-                        AND rowid BETWEEN ? AND ? ORDER BY s, rowid"""
-        first, count = self._span(document)
-        return [(row, -score) for row, score in self.rows(statement, (match, first, first + count - 1))]
+    def rank_passages(self, match: str, documents: Sequence[int]) -> dict[int, float]:
+        """Row to BM25 score of the passages of these documents that match."""
+        rows = ", ".join(map(str, documents))
+        spans = self.rows(f"SELECT first_passage, first_passage + passages - 1 FROM document WHERE id IN ({rows})")
+        if not spans:
+            return {}
+        inside = " OR ".join(f"+rowid BETWEEN {first} AND {last}" for first, last in spans)
+        statement = f"SELECT rowid, {_PASSAGE_SCORE} FROM passage_words WHERE passage_words MATCH ? AND ({inside})"
+        return {row: -score for row, score in self.rows(statement, (match,))}
 
     def document(self, number: int) -> Document:
         """The document in that row."""
@@ -113,7 +126,3 @@ class Volume:
         statement = "SELECT first_passage + ? - 1 FROM document WHERE name = ? AND ? BETWEEN 1 AND passages"
         found = self.rows(statement, (place, document, place))
         return found[0][0] if found else None
-
-    def _span(self, document: int) -> tuple[int, int]:
-        ((first, count),) = self.rows("SELECT first_passage, passages FROM document WHERE id = ?", (document,))
-        return first, count

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from assistant.engine.loaded import EngineSettings, LoadedModel
 from assistant.engine.request import Event, Failed, Finished, Piece, Request, Ticket
-from assistant.knowledge.index import Index
-from assistant.knowledge.library import STARTER, open_library
+from assistant.knowledge.installed import Shelf
+from assistant.knowledge.library import STARTER, starter_documents
 from assistant.knowledge.search import search
 from benchmarks.serve.findings import Finding
 from benchmarks.serve.servers import SPAN
@@ -68,8 +68,8 @@ def drafting(name: str, path: Path, questions: int) -> Iterator[Finding]:
 
 
 def _reference_answers(questions: int) -> Iterator[Replay]:
-    documents = open_library(STARTER)
-    index = Index(documents)
+    documents = starter_documents()
+    index = Shelf().index([STARTER])
     with LoadedModel.open(resolve_gguf("reference"), EngineSettings()) as loaded:
         for document in documents[:: max(len(documents) // questions, 1)][:questions]:
             question = f"What should be done in {document.title}?"

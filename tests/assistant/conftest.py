@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from assistant.knowledge.index import Index
-from assistant.knowledge.library import open_library
+from assistant.knowledge.installed import Shelf
 from models.synthetic.gguf import write_gguf
 from models.synthetic.shapes import TINY
 
@@ -23,7 +23,7 @@ Bedside = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def index() -> Index:
-    return Index(open_library("starter"))
+    return Shelf().index(["starter"])
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Private servers listen in a folder of this test run, and end with it."""
     home, runtime = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("run")
-    yield {**os.environ, "BEDSIDE_HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "OMP_NUM_THREADS": "1"}
+    yield {**os.environ, "BEDSIDE_HOME": str(home), "BEDSIDE_LIBRARIES": str(home / "system"), "XDG_RUNTIME_DIR": str(runtime), "OMP_NUM_THREADS": "1"}
     for process in psutil.process_iter(["cmdline"]):
         if any(str(runtime) in argument for argument in process.info["cmdline"] or ()):
             process.terminate()

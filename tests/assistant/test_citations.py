@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from assistant.ask.answer import judge_evidence
 from assistant.knowledge.citations import check_answer
-from assistant.knowledge.library import open_library
+from assistant.knowledge.library import starter_documents
 from models.grounding import NO_ANSWER, Passage, quoted_answer
 from models.sentences import split_sentences
 from models.starter import load_notes
@@ -122,7 +122,7 @@ def test_any_text_is_checked_without_fault(answer: str) -> None:
 )  # fmt: skip
 def test_one_bad_sentence_spoils_the_evidence(second: str, evidence: str) -> None:
     text = f"Give adrenaline 0.5 mg into the outer thigh of an adult. [1] {second}"
-    sources = open_library("starter")[0].passages[:1]
+    sources = starter_documents()[0].passages[:1]
     assert judge_evidence(text, sources, check_answer(text, PASSAGES)) == evidence
     assert judge_evidence(text, (), ()) == "out_of_scope"
     assert judge_evidence(NO_ANSWER, sources, ()) == "insufficient"

@@ -1,12 +1,14 @@
 """Natural questions against the starter library: the right note, the right section, nothing where nothing fits."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from assistant.errors import LibraryError
 from assistant.knowledge.index import Index
-from assistant.knowledge.library import LibraryPassage, open_library
+from assistant.knowledge.installed import Shelf
+from assistant.knowledge.library import LibraryPassage, starter_documents
 from assistant.knowledge.search import search
 
 UTI_QUESTION = (
@@ -142,8 +144,8 @@ def test_search_is_quick_and_repeatable(index: Index) -> None:
     assert found == [search(index, question) for question, _, _ in QUESTIONS]
 
 
-def test_passages_carry_what_a_reader_needs_to_judge_them(index: Index) -> None:
-    passages = [passage for document in index.documents for passage in document.passages]
+def test_passages_carry_what_a_reader_needs_to_judge_them() -> None:
+    passages = [passage for document in starter_documents() for passage in document.passages]
     assert len({passage.id for passage in passages}) == len(passages)
     for passage in passages:
         assert passage.title
@@ -161,6 +163,8 @@ def test_the_id_changes_with_the_text() -> None:
     assert passage_id("starter", "asthma", 2, "abd") != passage_id("starter", "asthma", 2, "abc")
 
 
-def test_an_unknown_library_is_one_clear_error() -> None:
+def test_an_unknown_library_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path))
+    monkeypatch.setenv("BEDSIDE_LIBRARIES", str(tmp_path))
     with pytest.raises(LibraryError, match=r"no library named 'nice' \(available: starter\)"):
-        open_library("nice")
+        Shelf().index(["nice"])

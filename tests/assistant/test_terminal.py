@@ -17,7 +17,7 @@ from assistant.ask.terminal import Screen, WrappingWriter, summary, warnings
 from assistant.engine.request import Request
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
-from assistant.knowledge.index import Index
+from assistant.knowledge.library import starter_documents
 from assistant.plaintext import Trimmer, plain, plain_line
 from device.attribution import Spent
 from device.reading import Kind, Meter
@@ -70,7 +70,7 @@ def test_without_a_width_text_passes_unchanged() -> None:
 
 
 @pytest.fixture
-def answer(index: Index) -> Answer:
+def answer() -> Answer:
     text = "Give 5 g. [1] Rest."
     checks = (
         Check(0, 13, (1,), "model", "unsupported", ("number", "unit")),
@@ -79,7 +79,7 @@ def answer(index: Index) -> Answer:
     usage = Usage(
         100, 21, decode_tokens=20, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length"
     ).as_json()
-    return Answer(text, index.documents[0].passages[:1], "insufficient", checks, usage, "reference", "not for use")
+    return Answer(text, starter_documents()[0].passages[:1], "insufficient", checks, usage, "reference", "not for use")
 
 
 def test_warnings_name_sentence_source_and_reason(answer: Answer) -> None:

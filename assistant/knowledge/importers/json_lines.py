@@ -33,9 +33,10 @@ def _manuscript(where: str, number: int, row: Any) -> Manuscript:
     keywords = row.get("keywords", [])
     if not isinstance(keywords, list):
         raise DocumentError(f"{where}: keywords is not a list of words; correct it")
+    whole = "text" in row
     return Manuscript(
-        _sections(where, number, row),
-        "line",
+        _sections(where, [{"text": row["text"]}] if whole else row["sections"], number if whole else 1),
+        "line" if whole else "section",
         name=_text(where, row, "id"),
         title=_text(where, row, "title"),
         date=_text(where, row, "date"),
@@ -45,15 +46,14 @@ def _manuscript(where: str, number: int, row: Any) -> Manuscript:
     )
 
 
-def _sections(where: str, number: int, row: dict[str, Any]) -> tuple[Section, ...]:
-    entries = row["sections"] if "sections" in row else [{"text": row["text"]}]
+def _sections(where: str, entries: Any, first: int) -> tuple[Section, ...]:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) and "text" in entry for entry in entries):
         raise DocumentError(f"{where}: sections is not a list of objects with heading and text; correct it")
     found = []
-    for entry in entries:
+    for place, entry in enumerate(entries, start=first):
         heading = _text(where, entry, "heading")
         blocks = [block for block in _text(where, entry, "text").splitlines() if block.strip()]
-        found.append(Section((heading,) if heading else (), tuple(Paragraph(block, number) for block in blocks)))
+        found.append(Section((heading,) if heading else (), tuple(Paragraph(block, place) for block in blocks)))
     return tuple(found)
 
 
