@@ -37,7 +37,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Private servers listen in a folder of this test run, and end with it."""
     home, runtime = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("run")
-    yield {**os.environ, "BEDSIDE_HOME": str(home), "BEDSIDE_LIBRARIES": str(home / "system"), "XDG_RUNTIME_DIR": str(runtime), "OMP_NUM_THREADS": "1"}
+    yield {
+        **os.environ,
+        "BEDSIDE_HOME": str(home),
+        "BEDSIDE_LIBRARIES": str(home / "system"),
+        "XDG_RUNTIME_DIR": str(runtime),
+        "OMP_NUM_THREADS": "1",
+    }
     for process in psutil.process_iter(["cmdline"]):
         if any(str(runtime) in argument for argument in process.info["cmdline"] or ()):
             process.terminate()

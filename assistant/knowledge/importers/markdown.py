@@ -80,7 +80,7 @@ class _Page:
         elif not line.strip() or _RULE.fullmatch(line):
             self._end_block(self.number)
         else:
-            self.block.append(_QUOTE.sub("", line))
+            self.block.append(line[quoted.end() :] if (quoted := _QUOTE.match(line)) else line)
 
     def finished(self) -> tuple[Section, ...]:
         """All sections with text."""
