@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from assistant.knowledge.library import Document, LibraryPassage
 from assistant.knowledge.volume import Volume
 
+LEAST_DOCUMENTS = 50
+"""Of fewer, none tells how rare a word is: what the only one says would be the commonest of all."""
 MOST_HOLDERS = 2000
 """Documents that hold a word, above which it tells none of them from the others and is not worth a list."""
 _ID = re.compile(r"(?P<library>[^/#@]+)/(?P<document>[^/#@]+)#(?P<place>\d{1,6})@[0-9a-f]+")
@@ -23,7 +25,8 @@ class Index:
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
         self._volumes = tuple(volumes)
-        self.count = sum(volume.count for volume in self._volumes)
+        self.count = max(sum(volume.count for volume in self._volumes), LEAST_DOCUMENTS)
+        """Of documents; by it a word is judged to be rare, so that a library of three counts as a larger one."""
 
     def rank_documents(self, terms: Iterable[str], phrases: Iterable[str], among: Iterable[int]) -> dict[int, float]:
         """Document number to score (above 0, larger is better), best first, of those `among` which any term is found.
@@ -105,7 +108,7 @@ class Index:
 
     def _weigh(self, terms: Sequence[str]) -> list[Mapping[float, Sequence[str]]]:
         """For each volume its terms by what their scores there have to be multiplied by."""
-        if len(self._volumes) == 1:
+        if len(self._volumes) == 1 and self._volumes[0].count == self.count:
             return [{1.0: terms} if terms else {}]
         weighed: list[dict[float, list[str]]] = [{} for _ in self._volumes]
         for term in terms:
