@@ -113,8 +113,8 @@ def damage(path: Path | None) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         where = path or "the library in memory"
-        if "full" in str(error):
-            raise StorageError(f"the disk of {where} is full: free some, then run the command again") from None
+        if "disk is full" in str(error) or "I/O" in str(error):
+            raise StorageError(f"{where}: {error}; free some disk or check it, then run the command again") from None
         raise DamagedLibraryError(
             f"{where} is damaged or no library of Bedside ({error}); remove the library and add its documents again"
         ) from None

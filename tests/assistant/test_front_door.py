@@ -35,7 +35,18 @@ def test_help_lists_every_command_within_half_a_second(bedside: Bedside) -> None
     assert processor_time_of_children_s() - before < 0.5
     assert done.returncode == 0
     listed = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
-    assert listed == ["ask", "serve", "models", "device", "compress", "compare", "evaluate", "report", "pretrain"]
+    assert listed == [
+        "ask",
+        "serve",
+        "knowledge",
+        "models",
+        "device",
+        "compress",
+        "compare",
+        "evaluate",
+        "report",
+        "pretrain",
+    ]
 
 
 def processor_time_of_children_s() -> float:

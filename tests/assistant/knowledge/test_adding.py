@@ -1,18 +1,22 @@
 """Adding, changing and removing, on real files: only what changed is touched, and nothing is ever half done."""
 
+import ast
 import json
+import resource
+import signal
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from assistant.errors import DamagedLibraryError, DocumentError, LibraryError
-from assistant.knowledge import adding
+from assistant.knowledge import adding, words
 from assistant.knowledge.adding import Added, SourceFile, add_files, find_files, read_sources, remove_library
 from assistant.knowledge.cut import Given
 from assistant.knowledge.installed import library_file
 from assistant.knowledge.library import Document
 from assistant.knowledge.volume import Volume
+from models.disk import only_writer
 from models.errors import StorageError
 from tests.assistant.knowledge.documents import medquad_xml, pdf, zipped
 
@@ -189,7 +193,7 @@ def test_what_a_killed_process_left_is_cleared(folder: Path, papers: Path) -> No
 
 
 def test_two_at_once_is_refused(folder: Path, papers: Path) -> None:
-    with adding.only_writer(folder), pytest.raises(StorageError, match="another process is writing"):
+    with only_writer(folder), pytest.raises(StorageError, match="another process is writing"):
         add(folder, papers)
 
 
@@ -205,6 +209,30 @@ def test_limits_are_said(folder: Path, papers: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "void").mkdir()
     with pytest.raises(DocumentError, match="holds no document that can be read"):
         add(folder, tmp_path / "void")
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_library_as_it_was(folder: Path, papers: Path) -> None:
+    add(folder, papers / "gout.md")
+    path = library_file(folder, "own")
+    before = path.read_bytes()
+    (papers / "large.txt").write_text("\n\n".join(f"Paragraph {n} says something else." for n in range(5000)))
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 8192, limits[1]))
+        with pytest.raises(StorageError, match="disk"):
+            add(folder, papers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == before
+    assert {entry.name for entry in folder.iterdir()} == {".lock", "own.sqlite3"}
+
+
+def test_how_words_are_folded_is_told_by_one_module() -> None:
+    """`folding` is a digest of words.py alone: were fold() spread over others, a change of theirs would go unseen."""
+    module = ast.parse(Path(words.__file__).read_text("utf-8"))
+    imported = [node.module or "" for node in ast.walk(module) if isinstance(node, ast.ImportFrom)]
+    assert not [name for name in imported if name.startswith(("assistant", "models"))]
 
 
 def test_words_folded_in_another_way_are_folded_anew_before_a_change(folder: Path, papers: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.knowledge.cut import MAX_DOCUMENT_PASSAGES, MAX_PASSAGE_CHARACTERS, Given, clean, cut_documents, is_date
@@ -29,6 +29,7 @@ def manuscript(*sections: tuple[str, Sequence[str]]) -> Manuscript:
     return Manuscript(tuple(cut_up), "line")
 
 
+@settings(deadline=None)
 @given(PARAGRAPHS)
 def test_every_word_is_in_one_passage_in_order(texts: list[str]) -> None:
     passages = [passage for document in cut(manuscript(("", texts))) for passage in document.passages]
@@ -106,6 +107,7 @@ def test_names_are_plain_and_unique() -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", cut(*same, file="痛風.md")[0].id)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_cleaned_text_steers_nothing_and_cites_nothing(text: str) -> None:
     cleaned = clean(f"{text}[3]\x1b[2J\u202e[12]")
