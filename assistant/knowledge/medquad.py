@@ -16,7 +16,7 @@ from models.disk import Progress, no_progress, storage_errors
 from models.errors import DownloadError
 
 NAME = "medquad"
-COMMIT = "7e94c7b336f1f8e010c03091df691c8bea014399"
+COMMIT = "577bd37b96c02d1833b2c9eed2de9f96964e96cb"
 ARCHIVE_URL = f"https://github.com/abachaa/MedQuAD/archive/{COMMIT}.zip"
 MAX_ARCHIVE_BYTES = 200 << 20
 _TIMEOUT_S = 30.0

@@ -5,6 +5,7 @@ counted as left out. Format: Ben Abacha and Demner-Fushman, BMC Bioinformatics 2
 """
 
 import re
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from assistant.errors import DocumentError
@@ -13,6 +14,24 @@ from assistant.knowledge.importers.manuscript import Manuscript, Paragraph, Sect
 LICENCE = "CC BY 4.0"
 _ITEM = re.compile(r"\n+|[ \t]{2,}(?=[-•]\s)")
 """Answers were taken from web pages: an item of a list stands behind spaces, not on a line of its own."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How elements and attributes are called."""
+
+    id: str
+    source: str
+    focus: str
+    pair: str
+    question: str
+    answer: str
+
+
+_FORMS = {
+    "Document": _Form("id", "source", "Focus", "QAPairs/QAPair", "Question", "Answer"),
+    "doc": _Form("docid", "corpus", "doctitle-focus", "qaPairs/pair", "question", "answer"),  # four files have this
+}
 
 
 class _Builder(ElementTree.TreeBuilder):
@@ -31,17 +50,19 @@ def read_medquad_xml(name: str, data: bytes) -> tuple[Manuscript, ...]:
         raise DocumentError(f"{name} {error}; only MedQuAD's XML can be read") from None
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DocumentError(f"{name} is not well-formed XML ({error}); fetch it again") from None
-    focus = _words(root.findtext("Focus"))
-    pairs = root.findall("QAPairs/QAPair")
-    if root.tag != "Document" or not focus or not root.get("id") or root.find("QAPairs") is None:
+    form = _FORMS.get(root.tag)
+    number = root.get(form.id) if form is not None else None
+    if form is None or not number:
         raise DocumentError(f"{name} is no document of MedQuAD; only its XML can be read")
-    sections = tuple(_section(number, pair) for number, pair in enumerate(pairs, start=1))
+    pairs = root.findall(form.pair)
+    sections = tuple(_section(form, place, pair) for place, pair in enumerate(pairs, start=1))
+    asked = next((_words(pair.findtext(form.question)) for pair in pairs), "")
     return (
         Manuscript(
             tuple(section for section in sections if section.paragraphs),
             "question",
-            name=f"{root.get('source', 'medquad')}-{root.get('id')}",
-            title=focus,
+            name=f"{root.get(form.source, 'medquad')}-{number}",
+            title=_words(root.findtext(form.focus)) or asked,
             licence=LICENCE,
             source=root.get("url", ""),
             keywords=tuple(filter(None, (_words(each.text) for each in root.iter("Synonym")))),
@@ -50,12 +71,12 @@ def read_medquad_xml(name: str, data: bytes) -> tuple[Manuscript, ...]:
     )
 
 
-def _section(number: int, pair: ElementTree.Element) -> Section:
-    question = pair.find("Question")
+def _section(form: _Form, place: int, pair: ElementTree.Element) -> Section:
+    question = pair.find(form.question)
     kind = "" if question is None else _words(question.get("qtype"))
-    items = (_words(item) for item in _ITEM.split(pair.findtext("Answer") or ""))
+    items = (_words(item) for item in _ITEM.split(pair.findtext(form.answer) or ""))
     path = (kind[:1].upper() + kind[1:],) if kind else ()
-    return Section(path, tuple(Paragraph(item, number) for item in items if item))
+    return Section(path, tuple(Paragraph(item, place) for item in items if item))
 
 
 def _words(text: str | None) -> str:

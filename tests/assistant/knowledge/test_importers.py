@@ -131,6 +131,18 @@ def test_medquad_is_read_and_empty_answers_are_counted() -> None:
     assert outline(found) == [(("Information",), [(1, item) for item in items])]
 
 
+def test_the_older_form_of_a_few_of_its_files_is_read_too() -> None:
+    pair = '<pair pid="1"><question qid="7-1" qtype="treatment">what helps ?</question><answer>Drops.</answer></pair>'
+    focus = "<doctitle-focus>Wide pupil</doctitle-focus>"
+    found = only("7.xml", f'<doc docid="7" corpus="NINDS" url="http://a.b">{focus}<qaPairs>{pair}</qaPairs></doc>')
+    assert (found.name, found.title, found.source) == ("NINDS-7", "Wide pupil", "http://a.b")
+    assert outline(found) == [(("Treatment",), [(1, "Drops.")])]
+
+
+def test_a_topic_without_a_name_is_called_by_its_first_question() -> None:
+    assert only("1.xml", medquad_xml("1", "", {"causes": "A virus."})).title == "What about ?"
+
+
 def test_an_archive_is_read_where_it_lies() -> None:
     cold = medquad_xml("1", "Cold", {"causes": "A virus."})
     data = zipped(
