@@ -30,7 +30,9 @@ class _Form:
 
 _FORMS = {
     "Document": _Form("id", "source", "Focus", "QAPairs/QAPair", "Question", "Answer"),
-    "doc": _Form("docid", "corpus", "doctitle-focus", "qaPairs/pair", "question", "answer"),  # four files have this
+    # A few files of the archive are of older forms.
+    "DiseaseFile": _Form("fid", "source", "Focus", "QAPairs/QAPair", "Question", "Answer"),
+    "doc": _Form("docid", "corpus", "doctitle-focus", "qaPairs/pair", "question", "answer"),
 }
 
 
