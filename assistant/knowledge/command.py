@@ -50,7 +50,10 @@ def add(  # noqa: PLR0917  (Typer makes an option of each)
     ] = "",
     system: _System = False,
 ) -> None:
-    """Add documents, or take in what has changed in them; what is there already stays as it is."""
+    """Add documents, or take in what has changed in them; what is there already stays as it is.
+
+    Libraries are not encrypted: nothing about a patient belongs into one.
+    """
     from assistant.knowledge.cut import Given, clean, is_date
     from assistant.knowledge.library import check_library_name
 

@@ -16,6 +16,8 @@ from assistant.knowledge.writing import SourceRecord, Writer
 _DOCUMENT_SCORE = "bm25(document_words, 10.0, 8.0, 1.0, 1.0)"  # title, keywords, headings, text
 _PASSAGE_SCORE = "bm25(passage_words, 3.0, 1.0)"  # heading, text
 
+_MOST_SPANS = 1024
+
 
 class Volume:
     """A library's documents and passages by their row numbers; any thread may ask, one at a time is answered.
@@ -27,6 +29,7 @@ class Volume:
         self.library, self.path = library, path
         self._connection, self._lock = connection, threading.Lock()
         weakref.finalize(self, connection.close)
+        self._spans: dict[str, tuple[int, int]] = {}
         self.count = int(self.rows("SELECT count(*) FROM document")[0][0])
 
     @classmethod
@@ -93,6 +96,7 @@ class Volume:
         ((name, title, keywords, *shared, first, count),) = self.rows(
             f"SELECT {columns} FROM document WHERE id = ?", (number,)
         )
+        self._remember(name, first, count)
         return Document(name, title, tuple(json.loads(keywords)), self._passages(name, title, shared, first, count))
 
     def _passages(
@@ -122,7 +126,18 @@ class Volume:
         return found[0][0] if found else None
 
     def passage_row(self, document: str, place: int) -> int | None:
-        """The row of a document's passage, counted from 1."""
-        statement = "SELECT first_passage + ? - 1 FROM document WHERE name = ? AND ? BETWEEN 1 AND passages"
-        found = self.rows(statement, (place, document, place))
-        return found[0][0] if found else None
+        """The row of a document's passage, counted from 1. A search asks for all of a document that it has just read."""
+        span = self._spans.get(document)
+        if span is None:
+            found = self.rows("SELECT first_passage, passages FROM document WHERE name = ?", (document,))
+            if not found:
+                return None
+            span = found[0]
+            self._remember(document, *span)
+        first, count = span
+        return first + place - 1 if 1 <= place <= count else None
+
+    def _remember(self, document: str, first: int, count: int) -> None:
+        if len(self._spans) >= _MOST_SPANS:
+            self._spans.clear()
+        self._spans[document] = (first, count)

@@ -16,7 +16,8 @@ Importer = Callable[[str, bytes], tuple[Manuscript, ...]]
 
 IMPORT_VERSION = 1
 """To be raised when an importer or the cutter makes other passages of the same file: it is then taken in again."""
-MAX_FILE_BYTES = 256 << 20
+MAX_FILE_BYTES = 128 << 20
+"""What is read of a file takes about seven times its size in memory."""
 
 
 def _read_pdf(name: str, data: bytes) -> tuple[Manuscript, ...]:

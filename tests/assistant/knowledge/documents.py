@@ -1,12 +1,22 @@
 """Files in the formats that a library takes, written for the tests."""
 
 import io
+import sqlite3
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[sqlite3.Connection]:
+    """A library's file, changed behind its back; Python's own context manager leaves a connection open."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
 
 
 def medquad_xml(number: str, focus: str, answers: Mapping[str, str]) -> bytes:

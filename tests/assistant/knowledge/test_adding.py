@@ -4,7 +4,6 @@ import ast
 import json
 import resource
 import signal
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from assistant.knowledge.library import Document
 from assistant.knowledge.volume import Volume
 from models.disk import only_writer
 from models.errors import StorageError
-from tests.assistant.knowledge.documents import medquad_xml, pdf, zipped
+from tests.assistant.knowledge.documents import changing, medquad_xml, pdf, zipped
 
 SILENT = Given()
 
@@ -238,7 +237,7 @@ def test_how_words_are_folded_is_told_by_one_module() -> None:
 def test_words_folded_in_another_way_are_folded_anew_before_a_change(folder: Path, papers: Path) -> None:
     add(folder, papers)
     path = library_file(folder, "own")
-    with sqlite3.connect(path) as connection:
+    with changing(path) as connection:
         connection.execute("UPDATE setting SET value = 'another version' WHERE name = 'folding'")
         connection.execute("DROP TABLE passage_words")  # what was folded then cannot be taken out word by word
         connection.execute("CREATE VIRTUAL TABLE passage_words USING fts5(heading, text, content = '')")
@@ -249,7 +248,7 @@ def test_words_folded_in_another_way_are_folded_anew_before_a_change(folder: Pat
 
 def test_a_damaged_text_is_not_indexed_anew(folder: Path, papers: Path) -> None:
     add(folder, papers)
-    with sqlite3.connect(library_file(folder, "own")) as connection:
+    with changing(library_file(folder, "own")) as connection:
         connection.execute("UPDATE passage SET text = 'Rest and poison.' WHERE text LIKE '%colchicine%'")
     with pytest.raises(DamagedLibraryError, match="the text of 'gout' is damaged"):
         adding.rebuild_library(library_file(folder, "own"))

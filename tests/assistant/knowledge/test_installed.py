@@ -1,6 +1,5 @@
 """Which libraries are there, and that a change of their files is seen; and files that are none of ours."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from assistant.knowledge.installed import (
     user_folder,
 )
 from assistant.knowledge.library import check_library_name
+from tests.assistant.knowledge.documents import changing
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +112,7 @@ def test_a_file_that_is_no_library_is_one_line() -> None:
 
 def test_a_library_of_a_newer_version_is_not_guessed_at() -> None:
     path = put(user_folder(), "own", "Podagra: cold helps.")
-    with sqlite3.connect(path) as connection:
+    with changing(path) as connection:
         connection.execute("PRAGMA user_version = 2")
     with pytest.raises(DamagedLibraryError, match=r"has format 2 and this Bedside reads 1; update Bedside, or"):
         found(Shelf())
@@ -120,7 +120,7 @@ def test_a_library_of_a_newer_version_is_not_guessed_at() -> None:
 
 def test_another_programs_database_is_left_alone() -> None:
     user_folder().mkdir(parents=True)
-    with sqlite3.connect(user_folder() / "own.sqlite3") as connection:
+    with changing(user_folder() / "own.sqlite3") as connection:
         connection.execute("CREATE TABLE t(a)")
     with pytest.raises(DamagedLibraryError, match="is no library of Bedside; move it away"):
         put(user_folder(), "own", "Podagra: cold helps.")
@@ -137,14 +137,14 @@ def test_a_library_needs_no_right_to_write() -> None:
 def test_faults_are_found_and_indexes_mended() -> None:
     path = put(user_folder(), "own", "Podagra: cold helps.")
     assert find_faults(path) == []
-    with sqlite3.connect(path) as connection:
+    with changing(path) as connection:
         connection.execute("INSERT INTO passage_words(passage_words) VALUES ('delete-all')")
     assert find_faults(path) == ["the indexes are damaged; mend them with --repair"]
     rebuild_library(path)
     assert find_faults(path) == []
-    with sqlite3.connect(path) as connection:
+    with changing(path) as connection:
         connection.execute("UPDATE setting SET value = 'x'")
     assert find_faults(path) == ["indexed by another version of Bedside; mend it with --repair"]
-    with sqlite3.connect(path) as connection:
+    with changing(path) as connection:
         connection.execute("UPDATE passage SET text = 'Podagra: heat helps.'")
     assert find_faults(path)[0].startswith("1 documents are damaged (own)")
