@@ -72,7 +72,7 @@ def pdf(
     above: list[object] = []
     for name, at, level in bookmarks:
         del above[level:]
-        above.append(writer.add_outline_item(name, at, parent=above[-1] if above else None))  # type: ignore[arg-type]
+        above.append(writer.add_outline_item(title=name, page_number=at, parent=above[-1] if above else None))  # type: ignore[arg-type]
     if password is not None:
         writer.encrypt(password, algorithm="RC4-128")
     stream = io.BytesIO()
