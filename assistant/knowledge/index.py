@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from assistant.knowledge.library import Document, LibraryPassage
-from assistant.knowledge.volume import Volume
+from assistant.knowledge.volume import Table, Volume
 
 LEAST_DOCUMENTS = 50
 """Of fewer, none tells how rare a word is: what the only one says would be the commonest of all."""
 MOST_HOLDERS = 2000
 """Documents that hold a word, above which it tells none of them from the others and is not worth a list."""
-_ID = re.compile(r"(?P<library>[^/#@]+)/(?P<document>[^/#@]+)#(?P<place>\d{1,6})@[0-9a-f]+")
+_ID = re.compile(r"(?P<library>[^/#@]+)/(?P<document>[^/#@]+)#\d{1,6}@[0-9a-f]+")
 _LEAST_RARITY = 1e-6  # FTS5's own, of a word that half of the documents or more hold
 
 
@@ -25,7 +25,7 @@ class Index:
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
         self._volumes = tuple(volumes)
-        self.count = max(sum(volume.count for volume in self._volumes), LEAST_DOCUMENTS)
+        self.count = max(self._total("document_words"), LEAST_DOCUMENTS)
         """Of documents; by it a word is judged to be rare, so that a library of three counts as a larger one."""
 
     def rank_documents(self, terms: Iterable[str], phrases: Iterable[str], among: Iterable[int]) -> dict[int, float]:
@@ -37,35 +37,30 @@ class Index:
         query = [_quoted(term) for term in found]
         query += [_in_names(term) for term in dict.fromkeys((*found, *phrases))]
         rows = self._by_volume(among)
-        scores: dict[int, float] = {}
-        for place, weighed in enumerate(self._weigh(query)):
-            ranked = self._volumes[place].rank_documents(weighed, rows[place])
-            scores |= {self._number(place, row): score for row, score in ranked.items()}
+        scores = {
+            self._number(place, row): score
+            for place, weighed in enumerate(self._weigh("document_words", query))
+            for row, score in self._volumes[place].rank_documents(weighed, rows[place]).items()
+        }
         return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
-    def rank_passages(self, terms: Iterable[str], documents: Iterable[int]) -> dict[int, float]:
-        """Passage number to score within these documents, best first, for any of the words or phrases.
+    def rank_passages(self, terms: Iterable[str], documents: Iterable[int]) -> dict[tuple[int, int], float]:
+        """(Document number, place of the passage in it from 0) to score within these documents, best first.
 
-        Scores of passages of different libraries do not compare.
+        Any of the words or phrases counts.
         """
-        query = " OR ".join(map(_quoted, terms))
-        scores: dict[int, float] = {}
-        for place, rows in enumerate(self._by_volume(documents) if query else ()):
-            ranked = self._volumes[place].rank_passages(query, rows)
-            scores |= {self._number(place, row): score for row, score in ranked.items()}
+        rows = self._by_volume(documents)
+        scores = {
+            (self._number(place, row), passage): score
+            for place, weighed in enumerate(self._weigh("passage_words", [*map(_quoted, terms)]))
+            for (row, passage), score in self._volumes[place].rank_passages(weighed, rows[place]).items()
+        }
         return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
     def document(self, number: int) -> Document:
         """The document of that number, read when it is asked for."""
         place, row = self._place(number)
         return self._volumes[place].document(row)
-
-    def number(self, passage: LibraryPassage) -> int:
-        """The number of a passage of this index. Raises KeyError for another's."""
-        found = self._find(passage.id)
-        if found is None:
-            raise KeyError(passage.id)
-        return found
 
     def passage(self, name: str) -> LibraryPassage | None:
         """The passage of that id, or None: it is in no library here, or its text has changed since."""
@@ -97,27 +92,22 @@ class Index:
             found |= {self._number(place, row) for row in volume.holders(match, most - len(found))}
         return frozenset(found)
 
-    def _find(self, name: str) -> int | None:
-        match = _ID.fullmatch(name)
-        for place, volume in enumerate(self._volumes if match else ()):
-            assert match is not None
-            if volume.library == match["library"]:
-                row = volume.passage_row(match["document"], int(match["place"]))
-                return None if row is None else self._number(place, row)
-        return None
-
-    def _weigh(self, terms: Sequence[str]) -> list[Mapping[float, Sequence[str]]]:
+    def _weigh(self, table: Table, terms: Sequence[str]) -> list[Mapping[float, Sequence[str]]]:
         """For each volume its terms by what their scores there have to be multiplied by."""
-        if len(self._volumes) == 1 and self._volumes[0].count == self.count:
+        total = max(self._total(table), LEAST_DOCUMENTS)
+        if len(self._volumes) == 1 and self._total(table) == total:
             return [{1.0: terms} if terms else {}]
         weighed: list[dict[float, list[str]]] = [{} for _ in self._volumes]
         for term in terms:
-            held = [volume.holder_count(term) for volume in self._volumes]
-            among_all = _rarity(self.count, sum(held))
+            held = [volume.hit_count(table, term) for volume in self._volumes]
+            among_all = _rarity(total, sum(held))
             for volume, count, groups in zip(self._volumes, held, weighed, strict=True):
                 if count:
-                    groups.setdefault(among_all / _rarity(volume.count, count), []).append(term)
+                    groups.setdefault(among_all / _rarity(volume.counts[table], count), []).append(term)
         return list(weighed)
+
+    def _total(self, table: Table) -> int:
+        return sum(volume.counts[table] for volume in self._volumes)
 
     def _by_volume(self, numbers: Iterable[int]) -> list[list[int]]:
         """The rows behind numbers of documents, for each volume in order."""

@@ -14,6 +14,7 @@ from models.store import data_folder
 
 SUFFIX = ".sqlite3"
 _SYSTEM_FOLDER = "/var/lib/bedside/libraries"
+_MOST_INDEXES = 16  # clients choose among libraries: there are more choices than libraries
 _Stamp = tuple[int, int, int]
 
 
@@ -55,13 +56,21 @@ class Shelf:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[str, tuple[Path, _Stamp, Volume]] = {}
+        self._indexes: dict[tuple[Volume, ...], Index] = {}
 
     def index(self, names: Sequence[str]) -> Index:
         """One index over the named libraries, as they are now. Raises LibraryError."""
         with self._lock:
             files = installed_files()
             self._open = {name: held for name, held in self._open.items() if name in files}
-            return Index([self._volume(name, files) for name in dict.fromkeys(names)])
+            volumes = tuple(self._volume(name, files) for name in dict.fromkeys(names))
+            if volumes not in self._indexes:
+                held = {_starter(), *(volume for _, _, volume in self._open.values())}
+                self._indexes = {key: index for key, index in self._indexes.items() if held.issuperset(key)}
+                if len(self._indexes) >= _MOST_INDEXES:
+                    self._indexes.clear()
+                self._indexes[volumes] = Index(volumes)
+            return self._indexes[volumes]
 
     def _volume(self, name: str, files: dict[str, Path]) -> Volume:
         if name == STARTER:

@@ -99,7 +99,7 @@ def _rank_sections(index: Index, document: int, question: str, weight: float) ->
         found = index.rank_passages(terms, [document])
         top = max(found.values(), default=1.0)
         for place, passage in enumerate(source.passages):
-            score = _BASE_SHARE + _TEXT_SHARE * found.get(index.number(passage), 0.0) / top
+            score = _BASE_SHARE + _TEXT_SHARE * found.get((document, place), 0.0) / top
             score += _OPENING_SHARE * (place == 0) + _ASKED_SHARE * asks_for(part, passage.section)
             scores[place] = max(scores[place], score)
     weight /= max(scores)

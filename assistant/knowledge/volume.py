@@ -6,17 +6,18 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from assistant.knowledge.database import create_tables, damage, open_for_reading
 from assistant.knowledge.library import Document, LibraryPassage, passage_id
 from assistant.knowledge.writing import SourceRecord, Writer
 
+Table = Literal["document_words", "passage_words"]
 # BM25 column weights: a word in the title or the keywords names the subject, one in the text may only mention it.
-_DOCUMENT_SCORE = "bm25(document_words, 10.0, 8.0, 1.0, 1.0)"  # title, keywords, headings, text
-_PASSAGE_SCORE = "bm25(passage_words, 3.0, 1.0)"  # heading, text
-
-_MOST_SPANS = 1024
+_SCORES: dict[Table, str] = {
+    "document_words": "bm25(document_words, 10.0, 8.0, 1.0, 1.0)",  # title, keywords, headings, text
+    "passage_words": "bm25(passage_words, 3.0, 1.0)",  # heading, text
+}
 
 
 class Volume:
@@ -29,8 +30,9 @@ class Volume:
         self.library, self.path = library, path
         self._connection, self._lock = connection, threading.Lock()
         weakref.finalize(self, connection.close)
-        self._spans: dict[str, tuple[int, int]] = {}
-        self.count = int(self.rows("SELECT count(*) FROM document")[0][0])
+        ((documents, passages),) = self.rows("SELECT count(*), coalesce(sum(passages), 0) FROM document")
+        self.counts: dict[Table, int] = {"document_words": documents, "passage_words": passages}
+        """How many there are of what a table indexes."""
 
     @classmethod
     def open(cls, library: str, path: Path) -> "Volume":
@@ -57,9 +59,9 @@ class Volume:
         found = self.rows("SELECT rowid FROM document_words WHERE document_words MATCH ? LIMIT ?", (match, most))
         return [row for (row,) in found]
 
-    def holder_count(self, match: str) -> int:
-        """How many documents match an FTS5 query."""
-        return int(self.rows("SELECT count(*) FROM document_words WHERE document_words MATCH ?", (match,))[0][0])
+    def hit_count(self, table: Table, match: str) -> int:
+        """How many documents or passages match an FTS5 query."""
+        return int(self.rows(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (match,))[0][0])
 
     def names(self) -> Iterator[str]:
         """Title and keywords of each document, as one text."""
@@ -67,28 +69,32 @@ class Volume:
             yield " . ".join((title, *json.loads(keywords)))
 
     def rank_documents(self, terms: Mapping[float, Sequence[str]], among: Sequence[int]) -> dict[int, float]:
-        """Row to BM25 score (larger is better) of these documents, where any term matches; each key weighs its terms.
+        """Row to BM25 score (larger is better) of these documents, where any term matches; each key weighs its terms."""
+        return self._rank("document_words", terms, f"+rowid IN ({', '.join(map(str, among))})") if among else {}
 
-        Numbers are our own and stand in the statement; the plus keeps SQLite from asking the index once for each of them.
+    def rank_passages(
+        self, terms: Mapping[float, Sequence[str]], documents: Sequence[int]
+    ) -> dict[tuple[int, int], float]:
+        """A document's row and the passage's place in it, from 0, to BM25 score; of the passages of these documents."""
+        rows = ", ".join(map(str, documents))
+        spans = self.rows(f"SELECT id, first_passage, first_passage + passages FROM document WHERE id IN ({rows})")
+        places = {row: (document, row - first) for document, first, end in spans for row in range(first, end)}
+        if not places:
+            return {}
+        found = self._rank("passage_words", terms, f"+rowid IN ({', '.join(map(str, sorted(places)))})")
+        return {places[row]: score for row, score in found.items()}
+
+    def _rank(self, table: Table, terms: Mapping[float, Sequence[str]], inside: str) -> dict[int, float]:
+        """The plus of `inside` keeps SQLite from asking the index once for each row: it scores only rows that pass.
+
+        Rows are our own numbers and stand in the statement; what a person typed is a bound parameter.
         """
         scores: dict[int, float] = {}
-        rows = ", ".join(map(str, among))
-        statement = f"""SELECT rowid, {_DOCUMENT_SCORE} FROM document_words
-                        WHERE document_words MATCH ? AND +rowid IN ({rows})"""
-        for weight, some in terms.items() if among else ():
+        statement = f"SELECT rowid, {_SCORES[table]} FROM {table} WHERE {table} MATCH ? AND {inside}"
+        for weight, some in terms.items():
             for row, score in self.rows(statement, (" OR ".join(some),)):
                 scores[row] = scores.get(row, 0.0) - weight * score
         return scores
-
-    def rank_passages(self, match: str, documents: Sequence[int]) -> dict[int, float]:
-        """Row to BM25 score of the passages of these documents that match."""
-        rows = ", ".join(map(str, documents))
-        spans = self.rows(f"SELECT first_passage, first_passage + passages - 1 FROM document WHERE id IN ({rows})")
-        if not spans:
-            return {}
-        inside = " OR ".join(f"+rowid BETWEEN {first} AND {last}" for first, last in spans)
-        statement = f"SELECT rowid, {_PASSAGE_SCORE} FROM passage_words WHERE passage_words MATCH ? AND ({inside})"
-        return {row: -score for row, score in self.rows(statement, (match,))}
 
     def document(self, number: int) -> Document:
         """The document in that row."""
@@ -96,7 +102,6 @@ class Volume:
         ((name, title, keywords, *shared, first, count),) = self.rows(
             f"SELECT {columns} FROM document WHERE id = ?", (number,)
         )
-        self._remember(name, first, count)
         return Document(name, title, tuple(json.loads(keywords)), self._passages(name, title, shared, first, count))
 
     def _passages(
@@ -124,20 +129,3 @@ class Volume:
         """The row of the document of that name."""
         found = self.rows("SELECT id FROM document WHERE name = ?", (name,))
         return found[0][0] if found else None
-
-    def passage_row(self, document: str, place: int) -> int | None:
-        """The row of a document's passage, counted from 1. A search asks for all of a document that it has just read."""
-        span = self._spans.get(document)
-        if span is None:
-            found = self.rows("SELECT first_passage, passages FROM document WHERE name = ?", (document,))
-            if not found:
-                return None
-            span = found[0]
-            self._remember(document, *span)
-        first, count = span
-        return first + place - 1 if 1 <= place <= count else None
-
-    def _remember(self, document: str, first: int, count: int) -> None:
-        if len(self._spans) >= _MOST_SPANS:
-            self._spans.clear()
-        self._spans[document] = (first, count)

@@ -47,9 +47,9 @@ def documents(folder: Path) -> dict[str, Document]:
 
 def matches(folder: Path, word: str) -> int:
     volume = Volume.open("own", library_file(folder, "own"))
-    (passages,) = volume.rows("SELECT count(*) FROM passage_words WHERE passage_words MATCH ?", (word,))[0]
-    assert volume.holder_count(word) <= passages
-    return int(passages)
+    passages = volume.hit_count("passage_words", word)
+    assert volume.hit_count("document_words", word) <= passages
+    return passages
 
 
 def test_a_folder_is_added_with_all_below_it(folder: Path, papers: Path) -> None:
