@@ -17,6 +17,7 @@ from assistant.knowledge.cut import Given, cut_documents
 from assistant.knowledge.database import create_tables, damage, open_for_reading, open_for_writing
 from assistant.knowledge.importers.choosing import IMPORT_VERSION, MAX_FILE_BYTES, can_read, read_document
 from assistant.knowledge.installed import library_file
+from assistant.knowledge.library import Document
 from assistant.knowledge.writing import SourceRecord, Writer
 from models.disk import (
     Progress,
@@ -46,6 +47,15 @@ class SourceFile:
         return PurePath(self.name).name
 
 
+@dataclass(frozen=True)
+class ReadFile:
+    """A file's documents, and the faults of its parts that could not be read."""
+
+    record: SourceRecord
+    documents: tuple[Document, ...]
+    faults: list[str]
+
+
 @dataclass
 class Added:
     """What came of adding: counts, and a line for each file that could not be read."""
@@ -57,6 +67,16 @@ class Added:
     changed: int = 0
     left_out: int = 0
     faults: list[str] = field(default_factory=list)
+
+    def take(self, writer: Writer, file: ReadFile, on_progress: Progress) -> None:
+        """Write a file's documents, and count them."""
+        label, share_bytes = PurePath(file.record.name).name, file.record.size_bytes // max(len(file.documents), 1)
+        self.changed += writer.replace_source(file.record, file.documents, lambda: on_progress(label, share_bytes))
+        self.sources += 1
+        self.documents += len(file.documents)
+        self.passages += sum(len(document.passages) for document in file.documents)
+        self.left_out += file.record.left_out
+        self.faults += file.faults
 
 
 def find_files(paths: Sequence[Path]) -> list[SourceFile]:
@@ -100,10 +120,9 @@ def add_files(
         with changed(path) as writer:
             for file in fresh:
                 try:
-                    _add_file(writer, library, file, given, added)
+                    added.take(writer, _read_file(library, file, given), on_progress)
                 except DocumentError as error:
                     added.faults.append(str(error))
-                on_progress(file.label, _size_bytes(file.path))
             if not added.sources:
                 raise DocumentError(added.faults[0])
     return added
@@ -198,21 +217,17 @@ def _fresh_files(
     return fresh
 
 
-def _add_file(writer: Writer, library: str, file: SourceFile, given: Given, added: Added) -> None:
+def _read_file(library: str, file: SourceFile, given: Given) -> ReadFile:
+    """What a file holds, ready to be written. Raises DocumentError."""
     data = _read(file.path)
     manuscripts = read_document(str(file.path), data)
     documents = tuple(cut_documents(library, file.label, manuscripts, given))
     left_out = sum(manuscript.left_out for manuscript in manuscripts)
-    added.faults += [manuscript.fault for manuscript in manuscripts if manuscript.fault]
     if not documents and not left_out:
         raise DocumentError(f"{file.path} holds no text; write something into it or leave it out")
     digest = hashlib.sha256(data).hexdigest()
     record = SourceRecord(file.name, digest, _recipe(given), len(data), now_utc(), left_out)
-    added.changed += writer.replace_source(record, documents)
-    added.sources += 1
-    added.documents += len(documents)
-    added.passages += sum(len(document.passages) for document in documents)
-    added.left_out += left_out
+    return ReadFile(record, documents, [manuscript.fault for manuscript in manuscripts if manuscript.fault])
 
 
 def _read(path: Path) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assistant.errors import DocumentError, LibraryError
+from assistant.errors import DamagedLibraryError, DocumentError, LibraryError
 from assistant.plaintext import plain
 
 if TYPE_CHECKING:
@@ -185,9 +185,12 @@ def verify(
     checked = {library: _installed(library)} if library else installed_files()
     found: list[str] = []
     for name, path in checked.items():
-        if repair:
-            rebuild_library(path)
-        faults = find_faults(path)
+        try:
+            if repair:
+                rebuild_library(path)
+            faults = find_faults(path)
+        except DamagedLibraryError as error:
+            faults = [str(error)]
         typer.echo(f"{name}: {'; '.join(faults) or 'every text and index is as written'}")
         found += faults
     if not checked:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant.errors import DamagedLibraryError
@@ -62,13 +62,19 @@ class Writer:
         for row in _rows(connection) if anew else ():
             self._index(row)
 
-    def replace_source(self, source: SourceRecord, documents: Sequence[Document]) -> int:
-        """Make a source hold these documents; those that it holds already, unchanged, stay. Returns how many changed."""
+    def replace_source(
+        self, source: SourceRecord, documents: Sequence[Document], on_document: Callable[[], None] = lambda: None
+    ) -> int:
+        """Make a source hold these documents; those that it holds already, unchanged, stay. Returns how many changed.
+
+        `on_document` is called before each.
+        """
         number = self._record(source)
         rows = self._connection.execute("SELECT key, id, name, digest FROM document WHERE source = ?", (number,))
         held = {str(key): (int(row), str(name), str(digest)) for key, row, name, digest in rows}
         changed = 0
         for document in documents:
+            on_document()
             row, name, digest = held.pop(document.id, (None, None, None))
             if digest == document_digest(document):
                 continue

@@ -63,6 +63,15 @@ def test_a_folder_is_added_with_all_below_it(folder: Path, papers: Path) -> None
     assert matches(folder, "colchicine") == 1
 
 
+def test_progress_goes_with_the_documents_and_never_past_the_end(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "set.jsonl"
+    source.write_text("\n".join(json.dumps({"text": f"Text {n}."}) for n in range(7)))
+    done: list[int] = []
+    add_files("own", folder, find_files([source]), SILENT, lambda _, done_bytes: done.append(done_bytes))
+    assert len(done) == 7
+    assert 0.9 * source.stat().st_size < sum(done) <= source.stat().st_size
+
+
 def test_the_same_bytes_change_nothing(folder: Path, papers: Path) -> None:
     add(folder, papers)
     before = library_file(folder, "own").stat()

@@ -134,6 +134,9 @@ def test_a_damaged_library_is_listed_and_said(home: dict[str, str]) -> None:
     done = run(home, "search", "croup")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "remove the library and add its documents again" in done.stderr
+    checked = run(home, "verify")
+    assert checked.returncode == 1
+    assert checked.stdout.startswith(f"own: {folder / 'own.sqlite3'} is damaged or no library of Bedside (")
     assert said(home, "remove", "own") == "removed own\n"
 
 
