@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from assistant.server.door import Door, DoorRules
 from assistant.server.errors import ApiError
-from assistant.server.grounding import Libraries, Turns, ground
+from assistant.server.grounding import Libraries, Room, Turns, ground
 from assistant.server.preparing import GoOn, Preparing
 from assistant.server.service import Activity
 from assistant.server.wire import Message
@@ -71,7 +71,9 @@ def test_a_prompt_that_is_being_counted_keeps_no_search_waiting() -> None:
         return libraries.search(("starter",), *wanted)
 
     question = Message(role="user", content="How is croup treated?")
-    asking = threading.Thread(target=ground, args=(libraries.index(("starter",)), find, [question], count, 500))
+    asking = threading.Thread(
+        target=ground, args=(libraries.index(("starter",)), find, [question], count, Room(500, 500))
+    )
     asking.start()
     assert counting.wait(60)
     assert libraries.search(("starter",), "What is asthma?", 1)
