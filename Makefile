@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-knowledge bench-serve compare compare-heal scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-knowledge bench-retrieval bench-serve compare compare-heal scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -54,6 +54,10 @@ bench-power: $(STAMP)
 # Half a minute, with BEDSIDE_DATA: what indexing a library takes of one core, and its file against its text.
 bench-knowledge: $(STAMP)
 	$(BIN)/python -m benchmarks.knowledge
+
+# Some minutes on one core: which answers the search finds, against plain full-text search; needs BEDSIDE_DATA.
+bench-retrieval: $(STAMP)
+	$(BIN)/python -m benchmarks.retrieval
 
 # A few minutes on a machine that does nothing else: what `bedside device plan` predicts against what is measured.
 bench-plan: $(STAMP)

@@ -7,10 +7,13 @@ brought to its rarity among all documents; how long a document is stays measured
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from assistant.knowledge.drugs import drug_names
 from assistant.knowledge.library import Document, LibraryPassage
+from assistant.knowledge.spelling import Speller
 from assistant.knowledge.volume import Table, Volume
+from assistant.knowledge.words import words
 
 LEAST_DOCUMENTS = 50
 """Of fewer, none tells how rare a word is: what the only one says would be the commonest of all."""
@@ -25,6 +28,7 @@ class Index:
 
     def __init__(self, volumes: Sequence[Volume]) -> None:
         self._volumes = tuple(volumes)
+        self._speller: Speller | None = None
         self.count = max(self._total("document_words"), LEAST_DOCUMENTS)
         """Of documents; by it a word is judged to be rare, so that a library of three counts as a larger one."""
 
@@ -81,10 +85,12 @@ class Index:
         """Numbers of the first `MOST_HOLDERS` documents that hold the word or phrase in title or keywords."""
         return self._matching(_in_names(term), MOST_HOLDERS)
 
-    def names(self) -> Iterator[str]:
-        """Title and keywords of each document, as one text."""
-        for volume in self._volumes:
-            yield from volume.names()
+    def near(self, word: str) -> tuple[str, ...]:
+        """The names of conditions and medicines in this index that the word may be a misspelling of."""
+        if self._speller is None:
+            names = (name for volume in self._volumes for name in volume.names())
+            self._speller = Speller({each for name in names for each in words(name)}, drug_names())
+        return self._speller.near(word)
 
     def _matching(self, match: str, most: int) -> frozenset[int]:
         found: set[int] = set()

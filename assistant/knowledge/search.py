@@ -3,19 +3,20 @@
 Deterministic: the same question over the same library gives the same passages in the same order.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assistant.knowledge.aspects import asks_for
-from assistant.knowledge.index import MOST_HOLDERS, Index
+from assistant.knowledge.aspects import kinds_asked, kinds_of, kinds_wanted
+from assistant.knowledge.conversation import Asked, in_conversation
+from assistant.knowledge.index import Index
 from assistant.knowledge.library import LibraryPassage
-from assistant.knowledge.words import content_words, phrases, question_parts, words
+from assistant.knowledge.ranking import Ranked, rank, telling_phrases
+from assistant.knowledge.words import content_words, question_parts, words
 
-_NOTE_WEIGHT = 0.5  # how much the words of the patient note count beside those of the question
-_COVERAGE_FLOOR = 0.35  # share of the question's subject that the best document must hold to be about it ...
-_WEIGHT_FLOOR = (
-    8.0  # ... or this much of it, two or three rare words, which a long case description may not reach as a share
-)
+_NOTE_WEIGHT = 0.5  # how much a full fit with the patient note counts beside one with the question
+_ONLY_MENTIONED = 0.5  # what one of several readings counts for that no title names
+_MOST_PARTS = 8  # of a question, the last: what is asked stands behind the case
+_MOST_DOCUMENTS = 12  # documents whose sections are looked at
 _DOCUMENT_FLOOR = 0.4  # a document below this share of the best one's score is about something else
 _PASSAGE_FLOOR = 0.4  # likewise for a passage
 _BASE_SHARE = 0.2  # what every section of a document counts for
@@ -32,75 +33,86 @@ class Hit:
     score: float
 
 
-def search(index: Index, question: str, limit: int = 4, note: str | None = None) -> tuple[Hit, ...]:
+Forms = dict[str, tuple[str, ...]]
+"""By word of a question all that says the same."""
+_Part = tuple[frozenset[str], dict[tuple[int, int], float]]
+"""Of one part of a question: the kinds of section that it asks for, and how well each passage fits its words."""
+
+
+def search(
+    index: Index, question: str, limit: int = 4, note: str | None = None, earlier: Sequence[str] = ()
+) -> tuple[Hit, ...]:
     """The passages that fit the question best, at most `limit`; empty where the library does not cover its subject.
 
-    A patient note counts for less than the question: it re-weights what the question finds.
+    The person's `earlier` questions, oldest first, say what it is about where it does not. A patient note counts for less
+    than the question: it re-weights what the question finds.
     """
-    scores = _rank_documents(index, question, note)
-    if not scores:
-        return ()
-    best = max(scores.values())
-    hits: list[Hit] = []
-    for document, score in scores.items():
-        if score >= _DOCUMENT_FLOOR * best:
-            hits.extend(_rank_sections(index, document, question, score / best))
+    asked = in_conversation(question, earlier)
+    forms, scores = _documents(index, asked, note)
+    best = max(scores.values(), default=0.0)
+    taken = {document: score / best for document, score in scores.items() if score >= _DOCUMENT_FLOOR * best > 0.0}
+    parts = question_parts(question)
+    if not any(map(kinds_asked, parts)):
+        parts = question_parts(asked.text)
+    hits = _sections(index, taken, parts[-_MOST_PARTS:], forms)
+    top = max((hit.score for hit in hits), default=1.0)
+    hits = [Hit(hit.passage, round(hit.score / top, 6)) for hit in hits]
     hits.sort(key=lambda hit: -round(hit.score, 1))  # near equals stay in the order of their document
     return tuple(hit for hit in hits if hit.score >= _PASSAGE_FLOOR)[:limit]
 
 
-def _rank_documents(index: Index, question: str, note: str | None) -> dict[int, float]:
-    """Score by document, best first: BM25 times the share of the subject that the document holds."""
-    scores = _subject_scores(index, question)
+def _documents(index: Index, asked: Asked, note: str | None) -> tuple[Forms, dict[int, float]]:
+    """Score by document, best first, and the forms of the words by which they were found."""
+    ranked = rank(index, asked.text) or (rank(index, asked.instead) if asked.instead else [])
+    scores = _merged(index, ranked)
+    if scores and asked.context:
+        leaning = _merged(index, rank(index, asked.context, is_question=False))
+        scores = {number: score + asked.weight * leaning.get(number, 0.0) for number, score in scores.items()}
     if note:
-        for document, score in _subject_scores(index, note, is_question=False).items():
-            scores[document] = scores.get(document, 0.0) + _NOTE_WEIGHT * score
-    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+        noted = rank(index, note, is_question=False)
+        for number, score in _merged(index, noted).items():
+            scores[number] = scores.get(number, 0.0) + _NOTE_WEIGHT * score
+        ranked += noted
+    best_first = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:_MOST_DOCUMENTS]
+    return {term.word: term.forms for one in ranked for term in one.telling}, dict(best_first)
 
 
-def _subject_scores(index: Index, text: str, *, is_question: bool = True) -> dict[int, float]:
-    subject = content_words(text)
-    held, total = _held_weights(index, subject)
-    best = max(held.values(), default=0.0)
-    if best <= 0.0 or (is_question and best < min(_COVERAGE_FLOOR * total, _WEIGHT_FLOOR)):
-        return {}
-    scores = index.rank_documents(subject, phrases(text), held)
-    return {document: score * held.get(document, 0.0) / total for document, score in scores.items()}
+def _merged(index: Index, ranked: Sequence[Ranked]) -> dict[int, float]:
+    """One score by document. Readings stand side by side, one that the library only mentions as far as it holds it."""
+    merged: dict[int, float] = {}
+    for one in ranked:
+        named = {number for form in one.reading.chosen for number in index.named(form)}
+        share = 1.0 if len(ranked) == 1 or next(iter(one.scores)) in named else _ONLY_MENTIONED
+        for number, score in one.scores.items():
+            merged[number] = max(merged.get(number, 0.0), share * score)
+    return merged
 
 
-def _held_weights(index: Index, subject: list[str]) -> tuple[dict[int, float], float]:
-    """Document number to the weight of the subject's words that it holds, and the weight of them all.
-
-    A word weighs by its rarity. One that no document holds weighs most, so that `therapy` alone never answers a
-    question on gene therapy.
-    """
-    count = index.count
-    held: dict[int, float] = {}
-    total = 0.0
-    for word in subject:
-        holders = index.holders(word)
-        if holders is None:  # it tells no document from another
-            total += math.log(1 + (count - MOST_HOLDERS + 0.5) / (MOST_HOLDERS + 0.5))
-            continue
-        weight = math.log(1 + (count - len(holders) + 0.5) / (len(holders) + 0.5))
-        total += weight
-        for document in holders:
-            held[document] = held.get(document, 0.0) + weight
-    return held, total
+def _sections(index: Index, documents: dict[int, float], parts: Sequence[str], forms: Forms) -> list[Hit]:
+    """The sections of each document, each scored by the part of the question that it fits best."""
+    named = set(words(index.document(next(iter(documents))).title)) if documents else set()
+    found: list[_Part] = []
+    for part, kinds in zip(parts, kinds_wanted(parts), strict=True):
+        terms = [form for word in content_words(part) if word not in named for form in forms.get(word, ())]
+        terms += telling_phrases(part, forms.keys())
+        found.append((kinds, index.rank_passages(dict.fromkeys(terms), documents)))
+    scored = {number: _section_scores(index, number, found) for number in documents}
+    best = max((max(scores) for scores in scored.values()), default=1.0)
+    return [
+        Hit(passage, weight * score / (max(scored[number]) + best))
+        for number, weight in documents.items()
+        for passage, score in zip(index.document(number).passages, scored[number], strict=True)
+    ]
 
 
-def _rank_sections(index: Index, document: int, question: str, weight: float) -> list[Hit]:
-    """The sections of one document, each scored by the part of the question that it fits best."""
-    source = index.document(document)
-    named = set(words(source.title))
-    scores = [_BASE_SHARE] * len(source.passages)
-    for part in question_parts(question):
-        terms = [word for word in content_words(part) if word not in named] + phrases(part)
-        found = index.rank_passages(terms, [document])
-        top = max(found.values(), default=1.0)
-        for place, passage in enumerate(source.passages):
-            score = _BASE_SHARE + _TEXT_SHARE * found.get((document, place), 0.0) / top
-            score += _OPENING_SHARE * (place == 0) + _ASKED_SHARE * asks_for(part, passage.section)
+def _section_scores(index: Index, document: int, found: Sequence[_Part]) -> list[float]:
+    passages = index.document(document).passages
+    scores = [_BASE_SHARE] * len(passages)
+    for kinds, ranks in found:
+        fits = [ranks.get((document, place), 0.0) for place in range(len(passages))]
+        top = max(fits) or 1.0
+        for place, passage in enumerate(passages):
+            score = _BASE_SHARE + _TEXT_SHARE * fits[place] / top + _OPENING_SHARE * (place == 0)
+            score += _ASKED_SHARE * bool(kinds & kinds_of(passage.section))
             scores[place] = max(scores[place], score)
-    weight /= max(scores)
-    return [Hit(passage, round(weight * score, 6)) for passage, score in zip(source.passages, scores, strict=True)]
+    return scores

@@ -31,8 +31,8 @@ _SEARCHED_CHARACTERS = 4096
 _MARK_BEGUN = re.compile(r"\s*(\[\d{0,3}\]?)?")
 """Behind a sentence: nothing yet, or what may become a citation mark, which would belong to it."""
 Turns = list[dict[str, str]]
-Find = Callable[[str, int, str | None], Sequence[Hit]]
-"""Question, most passages, note: the passages that fit best."""
+Find = Callable[[str, int, str | None, tuple[str, ...]], Sequence[Hit]]
+"""Question, most passages, note, earlier questions (oldest first): the passages that fit best."""
 
 
 class Libraries:
@@ -46,10 +46,13 @@ class Libraries:
         """One index over the named libraries. Raises LibraryError."""
         return self._shelf.index(names)
 
-    def search(self, names: Sequence[str], question: str, limit: int, note: str | None = None) -> tuple[Hit, ...]:
+    def search(
+        self, names: Sequence[str], question: str, limit: int, note: str | None = None, earlier: Sequence[str] = ()
+    ) -> tuple[Hit, ...]:
         """The passages that fit the question best. Raises LibraryError."""
         with self._lock:
-            return search(self._shelf.index(names), _ends(question), limit, note and _ends(note))
+            before = [_ends(turn) for turn in earlier]
+            return search(self._shelf.index(names), _ends(question), limit, note and _ends(note), before)
 
 
 def library_names(knowledge: str | Sequence[str]) -> tuple[str, ...]:
@@ -96,7 +99,7 @@ def ground(
         turns.append(message.turn)
     last = [message.turn for message in messages[run:]]
     given = [_known(index, name) for message in messages[run:] for name in message.passages]
-    found = given or _found(find, last)
+    found = given or _found(find, last, [message.turn for message in messages[:run]])
     new = [passage for passage in found if passage not in sources]
 
     def whole(some: Sequence[LibraryPassage]) -> Turns:
@@ -116,9 +119,13 @@ def ground(
     return Grounded(whole(packed), (*sources, *packed))
 
 
-def _found(find: Find, last: Turns) -> list[LibraryPassage]:
-    note = "\n".join(note_text(turn["content"]) for turn in last[:-1]) or None
-    return [hit.passage for hit in find(last[-1]["content"], MAX_PASSAGES, note)]
+def _found(find: Find, last: Turns, before: Turns) -> list[LibraryPassage]:
+    """The passages for the last question, which is read with the person's earlier ones; notes are of the same patient."""
+    said = [turn["content"] for turn in before if turn["role"] == "user"]
+    earlier = tuple(text for text in said if note_text(text) == text)
+    notes = [*(text for text in said if note_text(text) != text), *(turn["content"] for turn in last[:-1])]
+    note = "\n".join(map(note_text, notes)) or None
+    return [hit.passage for hit in find(last[-1]["content"], MAX_PASSAGES, note, earlier)]
 
 
 def _ends(text: str) -> str:

@@ -102,6 +102,12 @@ def test_replayed_passages_do_not_move_and_are_not_read_again(served: Served, wh
     assert again["usage"]["prompt_tokens_details"]["cached_tokens"] >= before - 8
 
 
+def test_a_question_is_read_with_the_one_before(served: Served) -> None:
+    said = {"role": "assistant", "content": "Dexamethasone."}
+    found = ask(served, user(QUESTION), said, user("And when is it dangerous?"), max_tokens=2)
+    assert {source["title"] for source in found["bedside"]["sources"]} == {"Croup"}
+
+
 def test_a_note_stands_behind_the_passages(served: Served) -> None:
     found = ask(served, user("Patient note:\n3-year-old, stridor at rest."), user(QUESTION), max_tokens=2)
     assert found["bedside"]["sources"][0]["title"].startswith("Croup")

@@ -1,0 +1,139 @@
+"""The search over real indexes: the starter library, and a small one in which abbreviations are ambiguous."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from assistant.knowledge.index import Index
+from assistant.knowledge.library import Document, LibraryPassage, passage_id
+from assistant.knowledge.search import search
+from assistant.knowledge.volume import Volume
+from tests.assistant.test_retrieval import QUESTIONS, note_of
+
+
+def document(title: str, **sections: str) -> Document:
+    passages = tuple(
+        LibraryPassage(passage_id("own", title, number, text), title, heading, text, "", "", "")
+        for number, (heading, text) in enumerate(sections.items(), start=1)
+    )
+    return Document(title, title, (), passages)
+
+
+@pytest.fixture(scope="module")
+def own() -> Index:
+    documents = [
+        document(
+            "Multiple sclerosis",
+            Information="Demyelinating lesions come and go in brain and cord.",
+            Treatment="Relapses are shortened by steroids.",
+        ),
+        document(
+            "Mitral stenosis",
+            Information="The valve is narrow and the atrium large.",
+            Treatment="A balloon opens the valve.",
+        ),
+        document("Pulmonary embolism", Information="A clot in a lung artery.", Treatment="Anticoagulants are given."),
+        document("COPD", Information="Airflow is limited for good.", Treatment="Inhalers widen the airways."),
+        document("Hydralazine", Uses="It lowers the pressure in the arteries."),
+        document("Prednisolone", Uses="It calms inflammation."),
+        document("Prednisone", Uses="The liver makes it active."),
+        document("Preeclampsia", Information="Pressure rises late in pregnancy.", Treatment="Delivery ends it."),
+        document("Beta blockers", Uses="They slow the heart."),
+    ]
+    return Index([Volume.of_documents("own", documents)])
+
+
+def titles(index: Index, question: str, earlier: Sequence[str] = ()) -> list[str]:
+    return list(dict.fromkeys(hit.passage.title for hit in search(index, question, earlier=earlier)))
+
+
+def test_each_meaning_of_an_abbreviation_is_shown(own: Index) -> None:
+    assert titles(own, "treatment of MS") == ["Multiple sclerosis", "Mitral stenosis"]
+    sections = [(hit.passage.title, hit.passage.section) for hit in search(own, "treatment of MS")][:2]
+    assert sections == [("Multiple sclerosis", "Treatment"), ("Mitral stenosis", "Treatment")]
+
+
+def test_the_rest_of_the_question_may_say_which_is_meant(own: Index) -> None:
+    assert titles(own, "demyelinating lesions of MS") == ["Multiple sclerosis"]
+
+
+def test_a_full_name_finds_the_abbreviation(own: Index) -> None:
+    assert titles(own, "chronic obstructive airways disease: therapy") == ["COPD"]
+
+
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ("hydralazin", ["Hydralazine"]),
+        ("hidralazine", ["Hydralazine"]),
+        ("hydroxyzine", []),
+        ("hydraxyzine", []),
+        ("prednisolne", ["Prednisolone", "Prednisone"]),
+        ("multiple sclorosis", ["Multiple sclerosis"]),
+        ("β-blockers", ["Beta blockers"]),
+        ("betablockers", ["Beta blockers"]),
+        ("pre-eclampsia", ["Preeclampsia"]),
+    ],
+)
+def test_other_spellings(own: Index, question: str, found: list[str]) -> None:
+    assert titles(own, question) == found
+
+
+def test_the_conversation_says_what_it_is_about(index: Index) -> None:
+    def notes(question: str, *earlier: str) -> list[str]:
+        return [note_of(hit.passage) for hit in search(index, question, earlier=earlier)]
+
+    assert notes("And in children?", "How is asthma treated?")[0] in ("acute-severe-asthma", "asthma-long-term")
+    assert notes("And in children?", "How is croup treated?")[0] == "croup"
+    assert notes("What about psoriasis?", "How is asthma treated?") == []
+    assert notes("What is the capital of France?", "How is asthma treated?") == []
+    assert notes("Which antibiotic for cystitis?", "How is asthma treated?")[0] == "urinary-tract-infection-adults"
+    hits = search(index, "How is it treated?", earlier=["Signs of DKA?"])
+    assert note_of(hits[0].passage) == "diabetic-ketoacidosis"
+    assert hits[0].passage.section == "Immediate actions"
+
+
+def test_what_came_before_does_not_change_a_question_that_stands_alone(index: Index) -> None:
+    for question, notes, _ in QUESTIONS[1::5]:
+        alone = search(index, question, earlier=["Signs of heat stroke?"])
+        assert note_of(alone[0].passage) in notes.split("|")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.text(), st.one_of(st.none(), st.text()), st.lists(st.text(), max_size=3))
+def test_any_text_is_searched_and_the_same_way_each_time(
+    own: Index, question: str, note: str | None, earlier: list[str]
+) -> None:
+    first = search(own, question, 4, note, earlier)
+    assert first == search(own, question, 4, note, earlier)
+    assert len(first) <= 4
+    assert all(0 < hit.score <= 1 for hit in first)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        '"',
+        "''",
+        '" OR *',
+        "title : x",
+        "{title} : x",
+        "NEAR(a b, 3)",
+        "a AND NOT b",
+        "^copd",
+        "copd*",
+        "-- ;",
+        "(((",
+        "\0copd",
+    ],
+)
+def test_query_syntax_of_the_index_is_text(own: Index, question: str) -> None:
+    assert set(titles(own, question)) <= {"COPD"}
+
+
+def test_a_very_long_text_is_searched_by_its_rarest_words(own: Index) -> None:
+    case = "She walks to the shop with her dog every day and likes tea. " * 200
+    note = search(own, "What is the treatment?", note=f"{case} Anticoagulants for a clot in a lung artery. {case}")
+    assert note[0].passage.title == "Pulmonary embolism"
