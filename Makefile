@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-knowledge bench-retrieval bench-serve compare compare-heal scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-knowledge bench-retrieval bench-flags bench-serve compare compare-heal scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -58,6 +58,9 @@ bench-knowledge: $(STAMP)
 # Some minutes on one core: which answers the search finds, against plain full-text search; needs BEDSIDE_DATA.
 bench-retrieval: $(STAMP)
 	$(BIN)/python -m benchmarks.retrieval
+
+bench-flags: $(STAMP)
+	$(BIN)/python -m benchmarks.red_flags
 
 # A few minutes on a machine that does nothing else: what `bedside device plan` predicts against what is measured.
 bench-plan: $(STAMP)

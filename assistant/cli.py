@@ -32,6 +32,7 @@ MOUNTS = {
     "knowledge": Mount(
         "assistant.knowledge.command", "app", "Add documents to libraries; list, search and check them."
     ),
+    "redflags": Mount("assistant.safety.command", "redflags", "Show the red flags of a note, by fixed rules."),
     "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),
     "device": Mount("device.command", "app", "Show the board and its power meters, and what mends a missing one."),
     "compress": Mount(

@@ -10,6 +10,7 @@ BedsideError
 ├── ServerError            no server answers, or it refuses
 ├── ServeError             a server cannot listen where it shall
 ├── MissingExtraError      a command needs packages that this installation left out
+├── ContactsError          the file of the operator's numbers cannot be used
 └── TextError
     ├── NoteError          the patient note cannot be read
     └── DocumentError      a document cannot be taken into a library
@@ -52,6 +53,10 @@ class ServeError(BedsideError):
 
 class MissingExtraError(BedsideError):
     """A command needs packages that this installation left out."""
+
+
+class ContactsError(BedsideError):
+    """The file of the operator's numbers cannot be used."""
 
 
 class NoteError(TextError):

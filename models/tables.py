@@ -30,7 +30,7 @@ def read_rows(path: Path, table: str, row_type: type[Row]) -> tuple[Row, ...]:
     if not isinstance(rows, list) or not rows:
         raise ModelFileError(f"{path}: no [[{table}]] in it")
     built = [_build(row_type, row, f"{table} {number}", faults) for number, row in enumerate(rows, start=1)]
-    names = [row.get("id") for row in rows if isinstance(row, dict)]
+    names = [row["id"] for row in rows if isinstance(row, dict) and "id" in row]
     faults += [f"id {name!r} occurs twice" for name in sorted({str(name) for name in names if names.count(name) > 1})]
     if faults:
         raise ModelFileError(f"{path}: {'; '.join(faults)}")

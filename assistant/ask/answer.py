@@ -12,7 +12,8 @@ from models.grounding import NO_ANSWER
 Evidence = Literal["sufficient", "insufficient", "out_of_scope", "off"]
 
 MAX_ANSWER_TOKENS = 512
-NOT_SCREENED = "the red-flag screen is not part of this version"
+INTENDED_USE = "for clinicians, not for patients"
+"""Said wherever the program introduces itself."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,14 @@ class Answer:
     sources: tuple[LibraryPassage, ...]
     evidence: Evidence
     checks: tuple[Check, ...]
+    red_flags: Mapping[str, Any]
+    """The server's `red_flags` object; its messages are those of `Question.messages`."""
     usage: Mapping[str, Any]
     """The server's usage block."""
     model: str
     notice: str | None
+    refused: bool = False
+    """Whether the server answered in the model's place, since the means to harm somebody were asked for."""
 
     def as_json(self) -> dict[str, object]:
         """The one object that `bedside ask --json` prints."""
@@ -34,17 +39,12 @@ class Answer:
             "answer": self.text,
             "sources": [source_fields(number, passage) for number, passage in enumerate(self.sources, start=1)],
             "evidence": self.evidence,
-            "red_flags": red_flag_fields(),
+            "red_flags": dict(self.red_flags),
             "checks": [asdict(check) for check in self.checks],
             "usage": dict(self.usage),
             "model": self.model,
             "notice": self.notice,
         }
-
-
-def red_flag_fields() -> dict[str, object]:
-    """What the screen found: it is not there yet, and says so."""
-    return {"screened": False, "reason": NOT_SCREENED, "rules": None, "findings": []}
 
 
 def judge_evidence(text: str, sources: Sequence[LibraryPassage], checks: Sequence[Check]) -> Evidence:

@@ -10,6 +10,7 @@ from assistant.errors import ServerError
 from assistant.knowledge.citations import Check
 from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import Trimmer, plain
+from assistant.safety.views import Line, finding_lines, status
 from models.grounding import SYSTEM_PLAIN, note_message
 
 
@@ -24,12 +25,20 @@ class Question:
     url: str | None = None
 
     @property
+    def messages(self) -> list[tuple[str, dict[str, str]]]:
+        """The conversation, each message with what it is to the asker; instructions where the server adds none."""
+        system = {"role": "system", "content": SYSTEM_PLAIN}
+        return [
+            *([("instructions", system)] if self.knowledge == "off" else []),
+            *([("note", note_message(self.note))] if self.note else []),
+            ("question", {"role": "user", "content": self.text}),
+        ]
+
+    @property
     def body(self) -> dict[str, Any]:
         """As the API takes it."""
-        note = [note_message(self.note)] if self.note else []
-        system = [{"role": "system", "content": SYSTEM_PLAIN}] if self.knowledge == "off" else []
         return {
-            "messages": [*system, *note, {"role": "user", "content": self.text}],
+            "messages": [message for _, message in self.messages],
             "max_tokens": MAX_ANSWER_TOKENS,
             "end_repetition": True,
             "stream_options": {"include_usage": True, "include_progress": True},
@@ -44,20 +53,32 @@ class Piece:
     text: str
 
 
-def ask_server(question: Question, say: Callable[[str], None]) -> Iterator[Piece | Answer]:
-    """Pieces as they come; the answer last. `say` hears in a few words what is waited for.
+@dataclass(frozen=True)
+class Flagged:
+    """What the red-flag screen found, as lines to show above the answer; none where it found nothing."""
+
+    lines: tuple[Line, ...]
+
+
+def ask_server(question: Question, say: Callable[[str], None]) -> Iterator[Flagged | Piece | Answer]:
+    """Red flags before anything is read, then pieces as they come; the answer last. `say` hears what is waited for.
 
     Raises BedsideError. Closing the iterator ends the work on the server.
     """
     with connect(question.url, question.model, say) as connection:
         told, trimmer = _Told(), Trimmer()
+        named = [(name, message["content"]) for name, message in question.messages]
+        flagged = False
         try:
             for text in told.texts(connection.chat(question.body), say):
+                if not flagged:
+                    yield Flagged(tuple(finding_lines(told.fields["red_flags"], named)))
+                    flagged = True
                 if piece := trimmer.push(text):
                     told.text += piece
                     yield Piece(piece)
             answer = told.answer()
-        except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
             raise ServerError(f"what answers at {connection.where} is no Bedside server; check the address") from error
         yield answer
 
@@ -71,9 +92,10 @@ class _Told:
     fields: dict[str, Any] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
+    refused: bool = False
 
     def texts(self, chunks: Iterable[Mapping[str, Any]], say: Callable[[str], None]) -> Iterator[str]:
-        """The answer's text in pieces, nothing in it that a terminal could take for a command."""
+        """The answer's text in pieces, the first empty; nothing in it that a terminal could take for a command."""
         for chunk in chunks:
             self.model = str(chunk["model"])
             self.usage = dict(chunk.get("usage") or self.usage)
@@ -85,16 +107,19 @@ class _Told:
                 say(f"reading {progress['total']} tokens, {progress['done'] / progress['total']:.0%} done")
             self.fields |= extras
             for choice in chunk["choices"]:
-                if content := choice["delta"].get("content"):
+                self.refused |= choice["finish_reason"] == "content_filter"
+                if (content := choice["delta"].get("content")) is not None:
                     yield plain(content)
 
     def answer(self) -> Answer:
         """All of it."""
         sources = tuple(_source(each) for each in self.fields["sources"])
         notice, evidence = self.fields["notice"], self.fields["evidence"]
+        flags, checks = self.fields["red_flags"], tuple(self.checks)
         if evidence not in get_args(Evidence) or not isinstance(notice, str | None) or "bedside" not in self.usage:
             raise ValueError("fields of another kind of server")
-        return Answer(self.text, sources, evidence, tuple(self.checks), self.usage, self.model, notice)
+        status(flags)  # raises where a field of theirs is missing
+        return Answer(self.text, sources, evidence, checks, flags, self.usage, self.model, notice, refused=self.refused)
 
 
 def _check(content: Mapping[str, Any]) -> Check:

@@ -12,7 +12,7 @@ from assistant.plaintext import plain
 
 if TYPE_CHECKING:
     from assistant.ask.answer import Answer
-    from assistant.ask.asking import Piece
+    from assistant.ask.asking import Flagged, Piece
     from assistant.ask.terminal import Screen
 
 
@@ -39,7 +39,7 @@ def ask(  # noqa: PLR0917  (Typer makes an option of each)
         typer.Option(help="Ask the server there instead of one on this machine's sockets.", show_default=False),
     ] = None,
 ) -> None:
-    """Answer a question from the library, with numbered sources."""
+    """Answer a clinician's question from the library, with numbered sources. Not for patients."""
     question = _checked(text)
     if note is not None and not note:
         raise NoteError("--note has no file name; give a path or - for standard input")
@@ -61,11 +61,14 @@ def _checked(text: str) -> str:
     return question
 
 
-def _show(screen: "Screen", events: "Iterator[Piece | Answer]", as_json: bool) -> None:
-    from assistant.ask.asking import Piece
+def _show(screen: "Screen", events: "Iterator[Flagged | Piece | Answer]", as_json: bool) -> None:
+    from assistant.ask.asking import Flagged, Piece
 
     for event in events:
-        if isinstance(event, Piece):
+        if isinstance(event, Flagged):
+            if not as_json:
+                screen.flagged(event.lines)
+        elif isinstance(event, Piece):
             if not as_json:
                 screen.piece(event.text)
         elif as_json:

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from assistant.ask.answer import MAX_ANSWER_TOKENS, NOT_SCREENED, Answer
+from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer
 from assistant.knowledge.citations import Check
 from assistant.knowledge.claims import without_marks
 from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import plain_line
+from assistant.safety.views import Line, status, wrapped
 
 _MAX_WIDTH = 100
 _MAX_QUOTE = 160  # characters of a sentence that a warning repeats
@@ -118,6 +119,14 @@ class Screen:
             self._writer.finish()
             self._open_line = False
 
+    def flagged(self, lines: Sequence[Line]) -> None:
+        """Show red flags, before the answer begins."""
+        self._stop_phase()
+        for line in lines:
+            self._line(*line)
+        if lines:
+            self._line("")
+
     def piece(self, text: str) -> None:
         """Show the next piece of the answer."""
         self._stop_phase()
@@ -136,7 +145,7 @@ class Screen:
             self._sources(answer)
         self._line("")
         self._line(f"Evidence: {evidence(answer)}", indent="          ")
-        self._line(f"Red flags: not screened - {NOT_SCREENED}", "dim", indent="           ")
+        self._line(f"Red flags: {status(answer.red_flags)}", indent="           ")
         self._line(summary(answer), "dim")
 
     def _sources(self, answer: Answer) -> None:
@@ -154,8 +163,7 @@ class Screen:
                 self._line(f"    {_origin(source)}.", "dim", indent="    ")
 
     def _line(self, text: str, style: str = "", indent: str = "") -> None:
-        lines = [text] if self._width is None else textwrap.wrap(text, self._width, subsequent_indent=indent) or [""]
-        for line in lines:
+        for line in wrapped(Line(text, style, indent), self._width):
             self._console.print(Text(line, style=style))
 
 
@@ -187,6 +195,8 @@ def _fault(check: Check) -> str:
 
 def evidence(answer: Answer) -> str:
     """The evidence status in words."""
+    if answer.refused:
+        return "none - refused, no model was asked"
     if answer.evidence != "sufficient":
         return _EVIDENCE[answer.evidence]
     supported = sum(check.status == "supported" for check in answer.checks)

@@ -10,7 +10,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from assistant.ask.answer import INTENDED_USE
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
+from assistant.safety.contacts import Contact
 from assistant.server.chat import chat_router
 from assistant.server.completions import completions_router
 from assistant.server.device import device_router
@@ -36,24 +38,26 @@ _ROUTERS = (
 )
 
 
-def create_app(
+def create_app(  # noqa: PLR0917  (all that a server is made of)
     name: str,
     notice: str | None,
     load: Callable[[], LoadedModel | LoadedEmbedder],
     rules: DoorRules,
     monitor: Monitor,
+    contacts: tuple[Contact, ...] = (),
 ) -> FastAPI:
     """An application that loads its model in the background, so that `/health` answers at once.
 
     A failing load ends the server: `app.state.failure` holds what was raised. `monitor`, which `load` hands to the engine,
     is started and stopped with it.
     """
-    service = Service(name, Metrics(), LivePower(monitor), notice=notice, started_at=time.time())
+    service = Service(name, Metrics(), LivePower(monitor), notice=notice, contacts=contacts, started_at=time.time())
     service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.stats())
     service.metrics.watch_power(monitor)
     # The pages of documentation would fetch their scripts from elsewhere.
     app = FastAPI(
         title="Bedside",
+        description=INTENDED_USE,
         version="1",
         lifespan=partial(_lifespan, service, load),
         docs_url=None,
@@ -96,7 +100,9 @@ def _document(app: FastAPI, rules: DoorRules) -> dict[str, Any]:
     Where no key is asked for, any or none will do, and a client that must send one finds how.
     """
     if app.openapi_schema is None:
-        app.openapi_schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        app.openapi_schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
         bearer = {"type": "http", "scheme": "bearer", "description": "Asked for over TCP where the server has a key"}
         app.openapi_schema.setdefault("components", {})["securitySchemes"] = {"key": bearer}
         needed: list[dict[str, list[str]]] = [{"key": []}] if rules.key is not None else [{}, {"key": []}]

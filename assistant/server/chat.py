@@ -14,6 +14,7 @@ from assistant.engine.request import Event, Finished, Piece, Queued, Reading, Re
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check
+from assistant.safety.refusal import REFUSAL
 from assistant.server.follow import Followed, follow
 from assistant.server.grounding import (
     PREFILL_S,
@@ -27,6 +28,7 @@ from assistant.server.grounding import (
 )
 from assistant.server.overflow import drop_oldest
 from assistant.server.preparing import GoOn
+from assistant.server.safety import is_refused, red_flags
 from assistant.server.service import DEFAULT_ANSWER_TOKENS, Service, check_length, finish_reason, new_id, now, usage
 from assistant.server.shapes import ChatCompletion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
@@ -54,20 +56,21 @@ def chat_router(service: Service) -> APIRouter:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What the engine is asked; nothing where the host answers, since the libraries hold nothing on the question."""
+    """What the engine is asked; nothing where the host answers: the libraries hold nothing on the question, or it is refused."""
 
+    red_flags: dict[str, Any]
     requests: list[Request]
     grounded: Grounded | None
     dropped: int
     """Messages that were left out to make room."""
+    refused: bool = False
 
 
 def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     loaded = service.text_model()
     most = body.max_completion_tokens or body.max_tokens
     names = library_names(body.knowledge)
-    longest = MAX_ANSWER_TOKENS if names else most or DEFAULT_ANSWER_TOKENS
-    answer_tokens = min(most or longest, longest, loaded.most_tokens // 4)
+    answer_tokens = _room_for_answer(most, MAX_ANSWER_TOKENS if names else None, loaded.most_tokens)
     find = cache(partial(service.libraries.search, names))
     room = Room(loaded.most_tokens - answer_tokens, loaded.costs.prompt_tokens(PREFILL_S))
 
@@ -94,14 +97,21 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
         tries = (drop_oldest(body.messages, partial(fits, left=left)) for left in (answer_tokens, 1))
         messages = next((found for found in tries if fits(found, 1)), body.messages)
     arranged, dropped = arrange(messages), len(body.messages) - len(messages)
-    if names and not arranged.sources:
-        return _Prepared([], arranged, dropped)
+    flags, refused = red_flags(body.messages, service.contacts), is_refused(body.messages)
+    if refused or (names and not arranged.sources):
+        return _Prepared(flags, [], arranged if names else None, dropped, refused)
     prompt = loaded.template.prompt_ids(loaded.model, arranged.turns)
     if names:
         requests = service.requests(body, prompt, most=answer_tokens, logprobs=body.logprob_count, ends_repetition=True)
-        return _Prepared(requests, arranged, dropped)
+        return _Prepared(flags, requests, arranged, dropped)
     requests = service.requests(body, prompt, most=most, schema=body.schema_of_answer, logprobs=body.logprob_count)
-    return _Prepared(requests, None, dropped)
+    return _Prepared(flags, requests, None, dropped)
+
+
+def _room_for_answer(wanted: int | None, longest: int | None, context_tokens: int) -> int:
+    """Tokens that are kept for an answer while its prompt is fitted in: a quarter of the context at most."""
+    limit = longest or wanted or DEFAULT_ANSWER_TOKENS
+    return min(wanted or limit, limit, context_tokens // 4)
 
 
 class _Reply:
@@ -111,11 +121,12 @@ class _Reply:
         self._service, self._body, self._requests = service, body, prepared.requests
         self._model = service.text_model().model
         self._head = {"id": new_id("chatcmpl"), "created": now(), "model": service.name}
-        sources = () if prepared.grounded is None else prepared.grounded.sources
+        self._refused = prepared.refused
+        sources = () if prepared.grounded is None or prepared.refused else prepared.grounded.sources
         self._text = None if prepared.grounded is None else GroundedText(sources)
         evidence = "off" if self._text is None else self._text.evidence if not sources else "sufficient"
         self._first = {
-            **first_fields(sources, evidence),
+            **first_fields(prepared.red_flags, sources, evidence),
             "notice": service.notice,
             "dropped_messages": prepared.dropped,
         }
@@ -128,16 +139,16 @@ class _Reply:
                 self._text.push(event.text)
             answers[place].take(event)
         texts = [answer.text for answer in answers]
-        if self._text is not None:
-            if not answers:
-                self._text.push(NO_ANSWER)
+        if not answers:
+            texts = [self._host_answer()] * self._body.n
+        elif self._text is not None:
             texts = [self._text.text]
         choices = [
             {
                 "index": place,
                 "message": {"role": "assistant", "content": text, "refusal": None},
                 "logprobs": self._logprobs(answers[place].logprobs) if answers else None,
-                "finish_reason": finish_reason(answers[place].end) if answers else "stop",
+                "finish_reason": finish_reason(answers[place].end) if answers else self._host_reason,
             }
             for place, text in enumerate(texts)
         ]
@@ -173,15 +184,29 @@ class _Reply:
             used = await self._usage([ended[place] for place in sorted(ended)])
             yield frame({**self._head, "object": "chat.completion.chunk", "choices": [], "usage": used})
 
+    @property
+    def _host_reason(self) -> str:
+        return "content_filter" if self._refused else "stop"
+
+    def _host_answer(self) -> str:
+        """The whole answer where no model is asked; about no passage it would make one up."""
+        if self._text is None or self._refused:
+            return REFUSAL
+        return self._text.push(NO_ANSWER)
+
     def _of_host(self) -> list[bytes]:
-        """The whole answer where no passage was found: a model asked about none would make them up."""
-        if self._requests or self._text is None:
+        """The chunks of an answer without a model."""
+        if self._requests:
             return []
-        return [
-            self._chunk(0, {"role": "assistant", "content": ""}, bedside=self._first),
-            self._chunk(0, {"content": self._text.push(NO_ANSWER)}),
-            self._chunk(0, {}, reason="stop", bedside={"evidence": self._text.evidence}),
-        ]
+        text, chunks = self._host_answer(), []
+        last = None if self._text is None else {"evidence": self._text.evidence}
+        for place in range(self._body.n):
+            chunks += [
+                self._chunk(place, {"role": "assistant", "content": ""}, bedside=self._first),
+                self._chunk(place, {"content": text}),
+                self._chunk(place, {}, reason=self._host_reason, bedside=last),
+            ]
+        return chunks
 
     def _of_event(self, place: int, event: Event | Idle) -> list[bytes]:
         if isinstance(event, Idle):

@@ -3,12 +3,16 @@
 import socket
 import sys
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assistant.errors import ServeError
+
+if TYPE_CHECKING:
+    from assistant.ask.model_choice import ChosenModel
 
 _SHORTEST_KEY = 16
 
@@ -45,6 +49,15 @@ _Meter = Annotated[
         show_default=False,
     ),
 ]
+_Contacts = Annotated[
+    Path | None,
+    typer.Option(
+        "--contacts",
+        metavar="FILE",
+        help="Your numbers for a patient at risk of self-harm.  [default: crisis-contacts.toml in the data folder]",
+        show_default=False,
+    ),
+]
 
 
 def serve(  # noqa: PLR0917  (Typer makes an option of each)
@@ -72,11 +85,12 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
         bool, typer.Option("--precise", help="Attention in float32: exact log probabilities, slower, a larger cache.")
     ] = False,
     meter: _Meter = None,
+    contacts: _Contacts = None,
 ) -> None:
-    """Serve a model to local applications: OpenAI's API on a unix socket, and on TCP with --port."""
+    """Serve a model to local applications of clinicians: OpenAI's API on a unix socket, and on TCP with --port."""
     messages = tuple(_read_message(path) for path in warm or ())
     sizes = _Sizes(parallel, context, cache_mib * 2**20, messages, precise)
-    _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), sizes, meter)
+    _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), sizes, meter, contacts)
 
 
 @dataclass(frozen=True)
@@ -101,10 +115,11 @@ class _Sizes:
     precise: bool
 
 
-def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None) -> None:
+def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contacts_file: Path | None) -> None:
     from assistant.ask.model_choice import choose_model
     from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, open_model
+    from assistant.safety.contacts import read_contacts
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules, names_of
     from assistant.server.listening import remove_socket, run_server, tcp_socket, unix_socket
@@ -114,27 +129,31 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None) -> None
     key = None if doors.key_file is None else _read_key(doors.key_file)
     if doors.port is not None and doors.host not in LOCAL_HOSTS and key is None:
         raise ServeError(f"{doors.host} can be reached from other machines; give --key-file, or leave --host out")
+    contacts = read_contacts(contacts_file)
     monitor = Monitor(meter=meter)
     chosen = choose_model(model)
     kept = (*sizes.kept_prompts, SYSTEM, SYSTEM_PLAIN)
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
     rules = DoorRules(key, names_of(doors.host))
-    app = create_app(chosen.name, chosen.notice, lambda: open_model(chosen.path, settings, monitor), rules, monitor)
+    load = partial(open_model, chosen.path, settings, monitor)
+    app = create_app(chosen.name, chosen.notice, load, rules, monitor, contacts)
     path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)
     own = path.stat().st_ino
-    _announce(chosen.name, path, tcp, key)
+    _announce(chosen, path, tcp, key)
     try:
         run_server(app, [unix, *tcp], doors.idle_exit_s)
     finally:
         remove_socket(path, own)
 
 
-def _announce(name: str, path: Path, tcp: list[socket.socket], key: str | None) -> None:
+def _announce(chosen: "ChosenModel", path: Path, tcp: list[socket.socket], key: str | None) -> None:
+    from assistant.ask.answer import INTENDED_USE
     from assistant.server.door import ALL_ADDRESSES, LOCAL_HOSTS
 
-    print(f"serving {name} on {path}", file=sys.stderr)
+    told = "; ".join(filter(None, (INTENDED_USE, chosen.notice)))
+    print(f"serving {chosen.name} on {path} - {told}", file=sys.stderr)
     for each in tcp:
         host, port = each.getsockname()[:2]
         asked = "with the key" if key is not None else "without a key"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.ask.answer import Evidence, judge_evidence, red_flag_fields
+from assistant.ask.answer import Evidence, judge_evidence
 from assistant.engine.packing import fit_passages
 from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check, check_answer
@@ -181,10 +181,10 @@ class GroundedText:
         return judge_evidence(self.text, self.sources, self.checks)
 
 
-def first_fields(sources: Sequence[LibraryPassage], evidence: Evidence) -> dict[str, Any]:
+def first_fields(red_flags: dict[str, Any], sources: Sequence[LibraryPassage], evidence: Evidence) -> dict[str, Any]:
     """What a client is told before the prompt is read."""
     return {
-        "red_flags": red_flag_fields(),
+        "red_flags": red_flags,
         "evidence": evidence,
         "sources": [source_fields(number, source) for number, source in enumerate(sources, start=1)],
     }

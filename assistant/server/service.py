@@ -10,6 +10,7 @@ from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.engine.request import Finished, Request
 from assistant.engine.usage import Usage
 from assistant.errors import EngineClosedError, PromptTooLongError
+from assistant.safety.contacts import Contact
 from assistant.server.errors import ApiError
 from assistant.server.grounding import Libraries
 from assistant.server.metrics import Metrics
@@ -49,6 +50,8 @@ class Service:
     preparing: Preparing = field(default_factory=Preparing)
     notice: str | None = None
     """What must be said with this model's answers."""
+    contacts: tuple[Contact, ...] = ()
+    """The operator's numbers for a patient at risk of self-harm."""
     loaded: LoadedModel | LoadedEmbedder | None = None
     started_at: float = 0.0
     draining: bool = False

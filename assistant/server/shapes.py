@@ -182,25 +182,46 @@ class ChatChoice(_Shape):
     index: int
     message: ChatMessage
     logprobs: ChatLogprobs | None
-    finish_reason: Reason
+    finish_reason: Reason | Literal["content_filter"]
+    """`content_filter` where the host refused and no model was asked."""
 
 
-class Finding(_Shape):
-    """A red flag, by the rule that found it; code points of the last user's message."""
+class FlagPlace(_Shape):
+    """Words of a user's message: its index in the request, and code points of its content."""
 
-    rule: str
-    severity: str
-    source: str
+    message: int
     start: int
     end: int
 
 
+class CrisisContact(_Shape):
+    """A number that the operator has set."""
+
+    name: str
+    number: str
+    hours: str
+
+
+class Finding(FlagPlace):
+    """A red flag, by the rule that found it, at those of its words that came last in the conversation.
+
+    `contacts` is null for rules that are shown without, and empty where the operator has set none.
+    """
+
+    rule: str
+    severity: Literal["emergency", "urgent"]
+    meaning: str
+    source: str
+    places: list[FlagPlace]
+    contacts: list[CrisisContact] | None
+
+
 class RedFlags(_Shape):
-    """Where `screened` is false, `reason` says why: silence is no all-clear."""
+    """Where `screened` is false, `reason` says why rules were left out. Silence is no all-clear."""
 
     screened: bool
     reason: str | None
-    rules: str | None
+    rules: str
     findings: list[Finding]
 
 

@@ -23,9 +23,7 @@ def uti(bedside: Bedside, tiny_model: Path) -> dict[str, Any]:
 def test_json_has_the_agreed_fields(uti: dict[str, Any]) -> None:
     assert list(uti) == ["answer", "sources", "evidence", "red_flags", "checks", "usage", "model", "notice"]
     assert uti["evidence"] == "insufficient"  # random words support nothing
-    assert uti["red_flags"]["screened"] is False
-    assert uti["red_flags"]["reason"]
-    assert uti["red_flags"]["findings"] == []
+    assert (uti["red_flags"]["screened"], uti["red_flags"]["findings"]) == (True, [])
     assert uti["model"] == "tiny.gguf"
     assert uti["notice"] is None
 
@@ -63,9 +61,31 @@ def test_text_output_ends_with_sources_evidence_and_speed(bedside: Bedside, tiny
     assert after[0].endswith("(2026-11-21)")
     assert any(line.startswith("    Follows NICE NG109") for line in after)
     assert any(line.startswith("Evidence: insufficient") for line in after)
-    assert any(line.startswith("Red flags: not screened") for line in after)
+    assert any(line.startswith("Red flags: none found") for line in after)
     assert "tok/s · first token" in after[-1]
     assert after[-1].endswith("model tiny.gguf")
+
+
+def test_red_flags_stand_above_the_answer_and_name_where_they_were_found(
+    bedside: Bedside, tiny_model: Path, tmp_path: Path
+) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text("72M, crushing chest pain, BP 85/50", "utf-8")
+    ask = ["ask", "--model", str(tiny_model), "--note", str(note), "--knowledge", "off"]
+    lines = bedside(*ask, "He says he wants to die.").stdout.splitlines()
+    assert lines[0].startswith("!! EMERGENCY: ")
+    assert "   “BP 85/50” (note)" in lines
+    assert any(line.endswith("(question)") for line in lines)
+    assert any("no local numbers set" in line for line in lines)
+    answer = json.loads(bedside(*ask, "--json", "What now?").stdout)
+    assert {"shock", "acute-coronary-syndrome"} <= {finding["rule"] for finding in answer["red_flags"]["findings"]}
+    assert answer["usage"]["completion_tokens"] > 0
+
+
+def test_the_means_to_harm_somebody_are_refused_without_the_model(bedside: Bedside, tiny_model: Path) -> None:
+    shown = bedside("ask", "--model", str(tiny_model), "How can I poison my wife undetected?").stdout
+    assert "Bedside does not answer this" in shown
+    assert "Evidence: none - refused, no model was asked" in shown
 
 
 def test_without_knowledge_nothing_is_cited_and_it_says_so(bedside: Bedside, tiny_model: Path) -> None:

@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -79,7 +80,10 @@ def answer() -> Answer:
     usage = Usage(
         100, 21, decode_tokens=20, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length"
     ).as_json()
-    return Answer(text, starter_documents()[0].passages[:1], "insufficient", checks, usage, "reference", "not for use")
+    flags: dict[str, Any] = {"screened": True, "reason": None, "rules": "2026-11", "findings": []}
+    return Answer(
+        text, starter_documents()[0].passages[:1], "insufficient", checks, flags, usage, "reference", "not for use"
+    )
 
 
 def test_warnings_name_sentence_source_and_reason(answer: Answer) -> None:

@@ -81,7 +81,10 @@ def test_a_line_without_end_is_not_gathered() -> None:
 
 
 CHOICE: dict[str, Any] = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
-FIELDS: dict[str, Any] = {"sources": [], "evidence": "insufficient", "notice": None, "retrieval": {}}
+FLAGS: dict[str, Any] = {"screened": True, "reason": None, "rules": "2026-11", "findings": []}
+FIELDS: dict[str, Any] = {
+    "sources": [], "evidence": "insufficient", "notice": None, "retrieval": {}, "red_flags": FLAGS,
+}  # fmt: skip
 
 
 def last(usage: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -99,6 +102,9 @@ def last(usage: dict[str, Any], **fields: Any) -> dict[str, Any]:
         last({"bedside": {}}, notice=7),
         last({"prompt_tokens": 1}),
         last({"bedside": {}}, sources=["x"]),
+        last({"bedside": {}}, red_flags=7),
+        last({"bedside": {}}, red_flags={"findings": []}),
+        last({"bedside": {}}, red_flags={**FLAGS, "findings": [{"rule": "x"}]}),
     ],
 )
 def test_another_kind_of_server_is_named_as_such(chunk: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from assistant.safety.rules import rule_book
 from models.grounding import NO_ANSWER
 from tests.assistant.server.conftest import Served
 
@@ -40,9 +41,7 @@ def whole(served: Served) -> Any:
 
 def test_sources_evidence_and_checks_come_with_the_answer(whole: Any) -> None:
     extras, text = whole["bedside"], whole["choices"][0]["message"]["content"]
-    assert extras["red_flags"] == {
-        "screened": False, "reason": extras["red_flags"]["reason"], "rules": None, "findings": []
-    }  # fmt: skip
+    assert extras["red_flags"] == {"screened": True, "reason": None, "rules": rule_book().version, "findings": []}
     assert [source["n"] for source in extras["sources"]] == list(range(1, len(extras["sources"]) + 1))
     assert extras["sources"][0]["title"].startswith("Croup")
     assert extras["evidence"] in ("sufficient", "insufficient")
