@@ -22,9 +22,7 @@ _LOOKED_INTO = 40  # ... and of these, those whose passages are
 _MOST_READINGS = 4  # of a question; any other text is read in all ways at once
 _MOST_TELLING = 16  # terms that rank; a long note has more, but its rarest say what it is about
 _MOST_PHRASES = 24
-_WHOLE_SHARE = (
-    0.35  # what a document's own score counts for beside its best passage's, where no title names the subject
-)
+_WHOLE_SHARE = 0.2  # of a document's own score beside its best passage's, where no title names the subject
 
 
 @dataclass(frozen=True)
