@@ -15,6 +15,7 @@ A small model copies far better than it selects: the heading first makes the cho
 every sentence makes the citation part of what is copied.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,11 +28,13 @@ SYSTEM = (
 SYSTEM_PLAIN = "You are a careful medical assistant for clinicians."
 NO_ANSWER = "The passages do not answer this question."
 _NOTE_HEADING = "Patient note:\n"
+_LINE_BREAKS = re.compile(r"(?<!\s)\s*[\r\n]\s*")
+_FALSE_MARK = re.compile(r"\[(\s*\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\s*)\]")
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A passage as the prompt shows it: plain prose without marks."""
+    """A document's passage; the prompt and the check read it without anything that looks like a mark (`unmarked`)."""
 
     title: str
     section: str
@@ -43,16 +46,26 @@ class Passage:
         return f"{self.title}: {self.section}" if self.section else self.title
 
 
+def unmarked(text: str) -> str:
+    """Document text with nothing in it that reads as one of our marks: `[3]` becomes `(3)`; other text stays as it is."""
+    return _FALSE_MARK.sub(r"(\1)", text)
+
+
+def one_line(heading: str) -> str:
+    """A heading without line breaks and marks, so that one block has one."""
+    return unmarked(_LINE_BREAKS.sub(" ", heading))
+
+
 def marked_sentences(text: str, number: int) -> list[str]:
     """The sentences of `text`, each followed by its mark, as prompt and answer write them."""
-    return [f"{sentence.text} [{number}]" for sentence in split_sentences(text)]
+    return [f"{sentence.text} [{number}]" for sentence in split_sentences(unmarked(text))]
 
 
 def render_passages(passages: Sequence[Passage], first: int = 1) -> str:
-    """All passages as one user turn, numbered from `first`."""
+    """All passages as one user turn, numbered from `first`; no text of theirs can pass for a mark or a heading."""
     blocks = []
     for number, passage in enumerate(passages, start=first):
-        blocks.append(f"[{number}] {passage.heading}\n{' '.join(marked_sentences(passage.text, number))}")
+        blocks.append(f"[{number}] {one_line(passage.heading)}\n{' '.join(marked_sentences(passage.text, number))}")
     return "\n".join(blocks)
 
 
@@ -79,4 +92,4 @@ def note_text(content: str) -> str:
 
 def quoted_answer(passage: Passage, number: int, sentences: Sequence[str]) -> str:
     """The answer text that quotes `sentences` (without marks) of one passage."""
-    return passage.heading + "\n" + " ".join(f"{sentence} [{number}]" for sentence in sentences)
+    return one_line(passage.heading) + "\n" + " ".join(f"{unmarked(sentence)} [{number}]" for sentence in sentences)

@@ -24,11 +24,13 @@ class Sentence(NamedTuple):
     text: str
 
 
-def split_sentences(text: str) -> list[Sentence]:
-    """Split prose at full stops, question and exclamation marks and line breaks; citation marks stay with their sentence."""
+def split_sentences(text: str, start: int = 0) -> list[Sentence]:
+    """Split prose at full stops, question and exclamation marks and line breaks; citation marks stay with their sentence.
+
+    `start`, the end of a sentence, leaves out what comes before it.
+    """
     sentences: list[Sentence] = []
-    start = 0
-    for match in _BOUNDARY.finditer(text):
+    for match in _BOUNDARY.finditer(text, start):
         if match.start() < start or _is_abbreviation(text, match.start()):
             continue
         end = match.end()

@@ -1,15 +1,12 @@
 """A finished answer with all that came with it, and its JSON form as design and API pages fix it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from assistant.knowledge.citations import Check
-from assistant.knowledge.claims import normalized
+from assistant.knowledge.evidence import Evidence
 from assistant.knowledge.library import LibraryPassage, source_fields
-from models.grounding import NO_ANSWER
-
-Evidence = Literal["sufficient", "insufficient", "out_of_scope", "off"]
 
 MAX_ANSWER_TOKENS = 512
 INTENDED_USE = "for clinicians, not for patients"
@@ -45,15 +42,3 @@ class Answer:
             "model": self.model,
             "notice": self.notice,
         }
-
-
-def judge_evidence(text: str, sources: Sequence[LibraryPassage], checks: Sequence[Check]) -> Evidence:
-    """What the answer to a grounded question rests on: without sources the library does not cover the question.
-
-    One sentence that its source does not support makes the whole answer one to distrust.
-    """
-    if not sources:
-        return "out_of_scope"
-    declined = normalized(text).startswith(normalized(NO_ANSWER))
-    supported = bool(checks) and all(check.status == "supported" for check in checks)
-    return "sufficient" if supported and not declined else "insufficient"

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args
 
-from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer, Evidence
+from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer
 from assistant.client.finding import connect
 from assistant.errors import ServerError
 from assistant.knowledge.citations import Check
+from assistant.knowledge.evidence import Evidence
 from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import Trimmer, plain
 from assistant.safety.views import Line, finding_lines, status

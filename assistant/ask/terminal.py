@@ -13,7 +13,8 @@ from rich.text import Text
 
 from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer
 from assistant.knowledge.citations import Check
-from assistant.knowledge.claims import without_marks
+from assistant.knowledge.claims.marks import cited_numbers, without_marks
+from assistant.knowledge.evidence import declines
 from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import plain_line
 from assistant.safety.views import Line, status, wrapped
@@ -21,14 +22,13 @@ from assistant.safety.views import Line, status, wrapped
 _MAX_WIDTH = 100
 _MAX_QUOTE = 160  # characters of a sentence that a warning repeats
 _REASONS = {
-    "number": "number not in the source",
-    "unit": "unit not in the source",
-    "drug": "drug not in the source",
-    "negation": "negated differently in the source",
-    "overlap": "not word for word in the source",
+    "number": "number not in the source for this",
+    "unit": "another unit in the source",
+    "drug": "drug not in the source for this",
+    "negation": "the source says the opposite",
+    "overlap": "the source does not say this",
 }
 _EVIDENCE = {
-    "insufficient": "insufficient - do not rely on the text above; read the passages themselves",
     "out_of_scope": "out of scope - the library holds no passage on this; --knowledge off asks the model alone",
     "off": "off - answered without passages; nothing here was checked",
 }
@@ -141,6 +141,9 @@ class Screen:
         for warning in warnings(answer):
             self._line("")
             self._line(f"warning: {warning}", "yellow", indent="         ")
+        for found in found_sources(answer):
+            self._line("")
+            self._line(found, "dim", indent="    ")
         if answer.sources:
             self._sources(answer)
         self._line("")
@@ -177,8 +180,7 @@ def warnings(answer: Answer) -> Iterator[str]:
     """One line for each sentence that its source does not support, and for an answer cut short."""
     for check in answer.checks:
         if check.status != "supported":
-            sentence = plain_line(without_marks(answer.text[check.start : check.end]))
-            yield f"{_fault(check)}: “{textwrap.shorten(sentence, _MAX_QUOTE, placeholder=' …')}”"
+            yield f"{_fault(check)}: {_quoted(answer, check)}"
     reason = answer.usage["bedside"]["finish_reason"]
     if reason == "repetition":
         yield "the model began to repeat itself and was stopped"
@@ -186,21 +188,43 @@ def warnings(answer: Answer) -> Iterator[str]:
         yield f"the answer was cut off at its limit (at most {MAX_ANSWER_TOKENS} tokens)"
 
 
+def found_sources(answer: Answer) -> Iterator[str]:
+    """One line for each sentence whose source the check found: the text itself has no mark, or a wrong one."""
+    for check in answer.checks:
+        if check.by == "host":
+            said = cited_numbers(answer.text[check.start : check.end])
+            instead = f", not {_marks(said)}" if said else ""
+            yield f"{_marks(check.cites)}{instead} is the source of {_quoted(answer, check)}"
+
+
+def _quoted(answer: Answer, check: Check) -> str:
+    sentence = plain_line(without_marks(answer.text[check.start : check.end]))
+    return f"“{textwrap.shorten(sentence, _MAX_QUOTE, placeholder=' …')}”"
+
+
+def _marks(numbers: Sequence[int]) -> str:
+    return "".join(f"[{number}]" for number in numbers)
+
+
 def _fault(check: Check) -> str:
     if check.status == "uncited":
         return "no source given"
-    marks = "".join(f"[{number}]" for number in check.cites)
-    return f"not supported by {marks} ({'; '.join(_REASONS[reason] for reason in check.reasons)})"
+    return f"not supported by {_marks(check.cites)} ({'; '.join(_REASONS[reason] for reason in check.reasons)})"
 
 
 def evidence(answer: Answer) -> str:
     """The evidence status in words."""
     if answer.refused:
         return "none - refused, no model was asked"
-    if answer.evidence != "sufficient":
+    if answer.evidence in _EVIDENCE:
         return _EVIDENCE[answer.evidence]
+    if declines(answer.text):
+        return "insufficient - the passages above are the nearest that the library holds; read them yourself"
     supported = sum(check.status == "supported" for check in answer.checks)
-    return f"sufficient - {supported} of {len(answer.checks)} sentences supported by the source they cite"
+    told = f"{supported} of {len(answer.checks)} sentences supported by the source they cite"
+    if answer.evidence == "sufficient":
+        return f"sufficient - {told}"
+    return f"insufficient - {told}; do not rely on the answer, read the passages themselves"
 
 
 def summary(answer: Answer) -> str:

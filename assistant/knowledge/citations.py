@@ -1,32 +1,39 @@
 """The check of an answer: is each sentence supported by the passage that it cites?
 
-Supported is what stands in the passage word for word: a sentence of it, or an unbroken part of one that does not lose a
-negation. Models that quote are held to quoting: words alone cannot show that a reworded or spliced sentence still means
-the same, so it is unsupported, with the reasons that the words do show: a number, unit, drug or negation that the passage
-does not hold, else `overlap`. A quote can still mislead, and a sentence that fails can still be true.
+Supported is a quote, and a sentence whose quantities, drugs, negations and content words stand together in the cited passage
+(`claims/support.py`). What that cannot see: parts exchanged within one sentence (`A causes B`), quantifiers and certainty
+(`may`, `all`), and whether a true sentence answers the question. Marks are the host's: one that names no passage supports
+nothing, a sentence without a mark gains one where exactly one passage supports it, and a quote that cites another passage
+is reported with the number of its own.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
-from assistant.knowledge.claims import Claim, cited_numbers, claim, normalized
-from models.grounding import NO_ANSWER, Passage
+from assistant.knowledge.claims.claim import read_claim
+from assistant.knowledge.claims.marks import MARK, cited_numbers, normalized
+from assistant.knowledge.claims.support import MOST_CHARACTERS, Reason, find_reasons, read_passage
+from models.grounding import NO_ANSWER, Passage, one_line
 from models.sentences import Sentence, split_sentences
 
 Status = Literal["supported", "unsupported", "uncited"]
-Reason = Literal["number", "unit", "drug", "negation", "overlap"]
 
-_T = TypeVar("_T")
-
-_SHORTEST_PART_WORDS = 5  # of a sentence, to count as a quote of its own
+_DECORATION = re.compile(r"^(?:\s*(?:#{1,6}\s|[-*•–>]\s|\d{1,2}[.)]\s))+|\*\*|__|`")
+_LEADING_MARKS = re.compile(rf"(?:{MARK.pattern})+")
+_MARK_BEGUN = re.compile(r"\s*(\[[\d,;\s]*\]?)?")
+"""Behind a sentence: nothing yet, or what may become a citation mark, which would belong to it."""
+_HEADING = re.compile(r"\s*(?:#{1,6}\s.*|\*\*[^*]+\*\*:?|[^.!?]*:)\s*")
+_MOST_HEADING_WORDS = 8
+_WORD = re.compile(r"[^\W\d_]")
 
 
 @dataclass(frozen=True)
 class Check:
     """The verdict on one sentence; `start` and `end` are code points of the answer, end exclusive.
 
-    `by` is `model` where the sentence cites by itself, `host` where it does not and this check found its passage.
+    `by` is `model` where the sentence cites by itself, `host` where this check found its passage.
     """
 
     start: int
@@ -38,74 +45,96 @@ class Check:
 
 
 def check_answer(answer: str, passages: Sequence[Passage], first: int = 1) -> tuple[Check, ...]:
-    """Check each sentence of an answer whose passages are numbered from `first`.
-
-    A line that repeats a passage's heading says which passage follows and claims nothing; nor does the fixed sentence
-    that the passages hold no answer. Neither is checked.
-    """
-    sources = {number: _Source(passage) for number, passage in enumerate(passages, start=first)}
-    exempt = {normalized(passage.heading) for passage in passages} | {normalized(NO_ANSWER), ""}
-    return tuple(
-        _check(sentence, sources) for sentence in split_sentences(answer) if normalized(sentence.text) not in exempt
-    )
+    """Check each sentence of a finished answer whose passages are numbered from `first`."""
+    return tuple(AnswerChecks(passages, first).new(answer, ended=True))
 
 
-class _Source:
-    """A passage, read once: its sentences word by word, and the claims of each and of all."""
+class AnswerChecks:
+    """Checks an answer while it grows: each sentence once, when its end and its marks have come."""
 
-    def __init__(self, passage: Passage) -> None:
-        sentences = split_sentences(passage.text)
-        self.quotes = {normalized(sentence.text) for sentence in sentences}
-        self.sentences = [claim(sentence.text) for sentence in sentences]
-        self.whole = claim(f"{passage.heading}. {passage.text}")
+    def __init__(self, passages: Sequence[Passage], first: int = 1) -> None:
+        self._passages, self._first = tuple(passages), first
+        self._headings = frozenset(
+            normalized(one_line(name)) for each in passages for name in (each.heading, each.title, each.section)
+        )
+        self._read_to = 0
+
+    def new(self, answer: str, *, ended: bool = False) -> list[Check]:
+        """Checks of the sentences that have come to their end since the last call; `answer` is all of it so far.
+
+        A line that repeats a heading says which passage follows and claims nothing; nor does the fixed sentence that the
+        passages hold no answer. Neither is checked.
+        """
+        checks = []
+        for sentence in _sentences(answer, self._read_to):
+            if not ended and _MARK_BEGUN.fullmatch(answer, sentence.end):
+                break
+            self._read_to = sentence.end
+            if not self._claims_nothing(sentence.text):
+                checks.append(self._check(sentence))
+        return checks
+
+    def _claims_nothing(self, text: str) -> bool:
+        bare = normalized(_DECORATION.sub("", text))
+        if not _WORD.search(bare) or bare == normalized(NO_ANSWER) or bare in self._headings:
+            return True
+        if not _HEADING.fullmatch(text):
+            return False
+        said = read_claim(bare)
+        named = frozenset[str]().union(*(read_passage(passage).keys for passage in self._passages))
+        plain = not (said.quantities or said.denials or said.drugs or cited_numbers(text))
+        return (
+            plain
+            and len(said.words) <= _MOST_HEADING_WORDS
+            and all(word.kind == "general" or word.key in named for word in said.words)
+        )
+
+    def _check(self, sentence: Sentence) -> Check:
+        text = _DECORATION.sub("", sentence.text)
+        cites, quote = cited_numbers(text), normalized(text)
+        numbers = range(self._first, self._first + len(self._passages))
+        quoting = [number for number in numbers if quote in read_passage(self._passage(number)).quotes]
+        if not cites:
+            found = quoting or [number for number in numbers if not self._reasons(text, [number])]
+            if len(found) == 1:
+                return Check(sentence.start, sentence.end, tuple(found), "host", "supported", ())
+            return Check(sentence.start, sentence.end, (), "model", "uncited", ())
+        known = [number for number in cites if number in numbers]
+        reasons: tuple[Reason, ...] = ("overlap",)
+        if not set(quoting).isdisjoint(cites) and len(known) == len(cites):
+            reasons = ()
+        elif known:
+            # A mark that names no passage supports nothing, whatever the sentence says.
+            reasons = self._reasons(text, known) or (() if len(known) == len(cites) else ("overlap",))
+        if reasons and len(quoting) == 1 and len(known) == len(cites):
+            return Check(sentence.start, sentence.end, tuple(quoting), "host", "supported", ())
+        return Check(sentence.start, sentence.end, cites, "model", "unsupported" if reasons else "supported", reasons)
+
+    def _passage(self, number: int) -> Passage:
+        return self._passages[number - self._first]
+
+    def _reasons(self, text: str, numbers: Sequence[int]) -> tuple[Reason, ...]:
+        if len(text) > MOST_CHARACTERS:
+            return ("overlap",)
+        return find_reasons(read_claim(text), [read_passage(self._passage(number)) for number in numbers])
 
 
-def _check(sentence: Sentence, sources: dict[int, _Source]) -> Check:
-    cites = cited_numbers(sentence.text)
-    text = normalized(sentence.text)
-    if not cites:
-        found = tuple(number for number, source in sources.items() if text in source.quotes)[:1]
-        if found:
-            return Check(sentence.start, sentence.end, found, "host", "supported", ())
-        return Check(sentence.start, sentence.end, (), "model", "uncited", ())
-    cited = [sources[number] for number in cites if number in sources]
-    # A mark that names no passage supports nothing.
-    quoted = len(cited) == len(cites) and any(_quotes(text, source) for source in cited)
-    reasons = () if quoted else _reasons(claim(sentence.text), cited)
-    return Check(sentence.start, sentence.end, cites, "model", "unsupported" if reasons else "supported", reasons)
-
-
-def _quotes(text: str, source: "_Source") -> bool:
-    """Whether the normalized `text` is a sentence of the source, or an unbroken part with the same polarity."""
-    if text in source.quotes:
-        return True
-    if len(text.split()) < _SHORTEST_PART_WORDS:
-        return False
-    negates = claim(text).negates
-    return any(f" {text} " in f" {quote} " and claim(quote).negates == negates for quote in source.quotes)
-
-
-def _reasons(said: Claim, cited: Sequence[_Source]) -> tuple[Reason, ...]:
-    """Why the cited passages do not support the claim, as far as words tell: `overlap` where they tell nothing else."""
-    if not cited:
-        return ("overlap",)
-    wholes = [source.whole for source in cited]
-    reasons: list[Reason] = []
-    if said.numbers - _union(whole.numbers for whole in wholes):
-        reasons.append("number")
-    elif said.quantities - _union(whole.quantities for whole in wholes):
-        reasons.append("unit")
-    nearest = max((claimed for source in cited for claimed in source.sentences), key=lambda c: _share(said, c.words))
-    if said.drugs - nearest.drugs:
-        reasons.append("drug")  # a drug from elsewhere in the passage is as wrong here as one from nowhere
-    if said.negates != nearest.negates:
-        reasons.append("negation")
-    return tuple(reasons) or ("overlap",)
-
-
-def _share(said: Claim, words: frozenset[str]) -> float:
-    return len(said.words & words) / len(said.words) if said.words else 0.0
-
-
-def _union(sets: Iterable[frozenset[_T]]) -> frozenset[_T]:
-    return frozenset[_T]().union(*sets)
+def _sentences(answer: str, start: int) -> Iterator[Sentence]:
+    """The sentences from `start` on, each with the marks that follow it."""
+    pending: Sentence | None = None
+    for sentence in split_sentences(answer, start):
+        marks = _LEADING_MARKS.match(sentence.text) if pending is not None else None
+        if pending is None or marks is None or "\n" in answer[pending.end : sentence.start]:
+            if pending is not None:
+                yield pending
+            pending = sentence
+            continue
+        end = sentence.start + marks.end()
+        yield Sentence(pending.start, end, answer[pending.start : end])
+        rest = answer[end : sentence.end]
+        pending = None
+        if rest.strip():
+            begin = end + len(rest) - len(rest.lstrip())
+            pending = Sentence(begin, sentence.end, answer[begin : sentence.end])
+    if pending is not None:
+        yield pending

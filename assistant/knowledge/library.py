@@ -36,8 +36,8 @@ class LibraryPassage:
 
     @property
     def grounding(self) -> Passage:
-        """What the prompt shows of it."""
-        return Passage(self.title, self.section, self.text)
+        """What prompt and check read of it: nothing that a terminal could take for a command."""
+        return Passage(plain(self.title), plain(self.section), plain(self.text))
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ def _stem_key(word: str) -> str:
 
 
 def parse_phrase(phrase: str, skipped: frozenset[str]) -> tuple[Element, ...]:
-    """The elements of a phrase. Raises ValueError where no word is left, or a stem is too short."""
+    """The elements of a phrase. Raises ValueError where a word alone is left of several, or none, or a stem is too short."""
     elements, gap = [], 0
     for piece in phrase.split():
         if piece in GAPS:
@@ -139,8 +139,8 @@ def parse_phrase(phrase: str, skipped: frozenset[str]) -> tuple[Element, ...]:
                 raise ValueError(f"phrase {phrase!r} has a stem too short to look up; give {_SHORTEST_STEM} letters")
             elements.append(Element(frozenset(word for word in words if not word.endswith("*")), stems, gap))
             gap = 0
-    if not elements:
-        raise ValueError(f"phrase {phrase!r} has no word that counts")
+    if not elements or (len(elements) == 1 and len(set(phrase.split()) - set(GAPS)) > 1):
+        raise ValueError(f"phrase {phrase!r} is left with {len(elements)} words that count; write it otherwise")
     return tuple(elements)
 
 

@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`: plain conversations, and such that are answered from the libraries."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from typing import Any
@@ -60,7 +60,8 @@ class _Prepared:
 
     red_flags: dict[str, Any]
     requests: list[Request]
-    grounded: Grounded | None
+    text: GroundedText | None
+    """For a grounded answer."""
     dropped: int
     """Messages that were left out to make room."""
     refused: bool = False
@@ -93,19 +94,31 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
 
     messages: Sequence[Message] = body.messages
     if body.drops_oldest:
-        # A long last question is worth more than room for a long answer.
-        tries = (drop_oldest(body.messages, partial(fits, left=left)) for left in (answer_tokens, 1))
-        messages = next((found for found in tries if fits(found, 1)), body.messages)
+        messages = _without_oldest(messages, fits, answer_tokens)
     arranged, dropped = arrange(messages), len(body.messages) - len(messages)
     flags, refused = red_flags(body.messages, service.contacts), is_refused(body.messages)
-    if refused or (names and not arranged.sources):
-        return _Prepared(flags, [], arranged if names else None, dropped, refused)
+    sources = () if refused else arranged.sources
+    text = GroundedText(sources, body.messages[-1].turn["content"]) if names else None
+    if refused or (names and not sources):
+        return _Prepared(flags, [], text, dropped, refused)
     prompt = loaded.template.prompt_ids(loaded.model, arranged.turns)
     if names:
         requests = service.requests(body, prompt, most=answer_tokens, logprobs=body.logprob_count, ends_repetition=True)
-        return _Prepared(flags, requests, arranged, dropped)
+        return _Prepared(flags, requests, text, dropped)
     requests = service.requests(body, prompt, most=most, schema=body.schema_of_answer, logprobs=body.logprob_count)
     return _Prepared(flags, requests, None, dropped)
+
+
+def _without_oldest(
+    messages: Sequence[Message], fits: Callable[[Sequence[Message], int], bool], answer_tokens: int
+) -> Sequence[Message]:
+    """The most that leaves room for an answer, of a token at least: a long last question is worth more than a long answer."""
+
+    def leaves(left: int) -> Callable[[Sequence[Message]], bool]:
+        return lambda some: fits(some, left)
+
+    tries = (drop_oldest(messages, leaves(left)) for left in (answer_tokens, 1))
+    return next((found for found in tries if fits(found, 1)), messages)
 
 
 def _room_for_answer(wanted: int | None, longest: int | None, context_tokens: int) -> int:
@@ -121,12 +134,10 @@ class _Reply:
         self._service, self._body, self._requests = service, body, prepared.requests
         self._model = service.text_model().model
         self._head = {"id": new_id("chatcmpl"), "created": now(), "model": service.name}
-        self._refused = prepared.refused
-        sources = () if prepared.grounded is None or prepared.refused else prepared.grounded.sources
-        self._text = None if prepared.grounded is None else GroundedText(sources)
-        evidence = "off" if self._text is None else self._text.evidence if not sources else "sufficient"
+        self._refused, self._text = prepared.refused, prepared.text
+        found = () if prepared.text is None else prepared.text.sources
         self._first = {
-            **first_fields(prepared.red_flags, sources, evidence),
+            **first_fields(prepared.red_flags, found, "off" if prepared.text is None else prepared.text.found),
             "notice": service.notice,
             "dropped_messages": prepared.dropped,
         }
@@ -157,14 +168,14 @@ class _Reply:
             "object": "chat.completion",
             "choices": choices,
             "usage": await self._usage([answer.end for answer in answers]),
-            "bedside": self._merged(),
+            "bedside": self._merged([answer.end for answer in answers]),
         }
 
-    def _merged(self) -> dict[str, Any]:
+    def _merged(self, ended: Sequence[Finished]) -> dict[str, Any]:
         if self._text is None:
             return self._first
         checks = _check_fields(self._text.new_checks(ended=True))
-        return {**self._first, **checks, "evidence": self._text.evidence}
+        return {**self._first, **checks, "evidence": self._text.evidence(ended[0].reason if ended else "stop")}
 
     async def frames(self) -> AsyncIterator[bytes]:
         """The response in chunks: role, sources and evidence first, as soon as the request is taken."""
@@ -199,7 +210,7 @@ class _Reply:
         if self._requests:
             return []
         text, chunks = self._host_answer(), []
-        last = None if self._text is None else {"evidence": self._text.evidence}
+        last = None if self._text is None else {"evidence": self._text.evidence("stop")}
         for place in range(self._body.n):
             chunks += [
                 self._chunk(place, {"role": "assistant", "content": ""}, bedside=self._first),
@@ -234,7 +245,9 @@ class _Reply:
         if self._text is None:
             return [self._chunk(place, {}, reason=finish_reason(event))]
         checks = self._text.new_checks(ended=True)
-        last = self._chunk(place, {}, reason=finish_reason(event), bedside={"evidence": self._text.evidence})
+        last = self._chunk(
+            place, {}, reason=finish_reason(event), bedside={"evidence": self._text.evidence(event.reason)}
+        )
         return [*([self._chunk(place, {}, bedside=_check_fields(checks))] if checks else []), last]
 
     def _wants(self, option: str) -> bool:

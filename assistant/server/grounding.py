@@ -4,16 +4,16 @@ Passages are numbered by their first appearance in the conversation, and stand b
 for. A client sends the ids of those that earlier turns were given, so that their text never moves and is not read again.
 """
 
-import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from assistant.ask.answer import Evidence, judge_evidence
 from assistant.engine.packing import fit_passages
+from assistant.engine.request import FinishReason
 from assistant.errors import PromptTooLongError
-from assistant.knowledge.citations import Check, check_answer
+from assistant.knowledge.citations import AnswerChecks, Check
+from assistant.knowledge.evidence import Evidence, evidence_of_answer, evidence_of_passages
 from assistant.knowledge.index import Index
 from assistant.knowledge.installed import Shelf, installed_names
 from assistant.knowledge.library import LibraryPassage, source_fields
@@ -28,8 +28,6 @@ PREFILL_S = 10.0
 """About so long a person waits for the passages to be read."""
 _SEARCHED_CHARACTERS = 4096
 """Of a question or a note, from its two ends: what is asked stands there, and each word costs a look-up."""
-_MARK_BEGUN = re.compile(r"\s*(\[\d{0,3}\]?)?")
-"""Behind a sentence: nothing yet, or what may become a citation mark, which would belong to it."""
 Turns = list[dict[str, str]]
 Find = Callable[[str, int, str | None, tuple[str, ...]], Sequence[Hit]]
 """Question, most passages, note, earlier questions (oldest first): the passages that fit best."""
@@ -152,14 +150,16 @@ def _turn(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-@dataclass
 class GroundedText:
     """The answer's text as it is shown, trimmed and without control characters, and its checks so far."""
 
-    sources: tuple[LibraryPassage, ...]
-    text: str = ""
-    checks: list[Check] = field(default_factory=list)
-    _trimmer: Trimmer = field(default_factory=Trimmer)
+    def __init__(self, sources: Sequence[LibraryPassage], question: str) -> None:
+        passages = [source.grounding for source in sources]
+        self.sources, self.text = tuple(sources), ""
+        self.checks: list[Check] = []
+        self.found = evidence_of_passages(question, passages)
+        """What the passages promise, before there is an answer."""
+        self._trimmer, self._unchecked = Trimmer(), AnswerChecks(passages)
 
     def push(self, piece: str) -> str:
         """What of the piece can be shown now."""
@@ -169,16 +169,13 @@ class GroundedText:
 
     def new_checks(self, *, ended: bool = False) -> list[Check]:
         """Checks of sentences that have come to their end since the last call: what follows is no mark of theirs."""
-        found = check_answer(self.text, [source.grounding for source in self.sources])
-        whole = found if ended else [check for check in found if not _MARK_BEGUN.fullmatch(self.text, check.end)]
-        new = list(whole[len(self.checks) :])
+        new = self._unchecked.new(self.text, ended=ended)
         self.checks += new
         return new
 
-    @property
-    def evidence(self) -> Evidence:
+    def evidence(self, end: FinishReason) -> Evidence:
         """What the finished answer rests on."""
-        return judge_evidence(self.text, self.sources, self.checks)
+        return evidence_of_answer(self.found, self.text, self.checks, in_circles=end == "repetition")
 
 
 def first_fields(red_flags: dict[str, Any], sources: Sequence[LibraryPassage], evidence: Evidence) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from assistant.ask.answer import Evidence
+from assistant.knowledge.evidence import Evidence
 from device.bandwidth import Bandwidth
 from device.board import Board
 from device.detect import Unavailable

@@ -14,15 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.ask.answer import Answer
-from assistant.ask.terminal import Screen, WrappingWriter, summary, warnings
+from assistant.ask.terminal import Screen, WrappingWriter, evidence, found_sources, summary, warnings
 from assistant.engine.request import Request
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
+from assistant.knowledge.evidence import Evidence
 from assistant.knowledge.library import starter_documents
 from assistant.plaintext import Trimmer, plain, plain_line
 from device.attribution import Spent
 from device.reading import Kind, Meter
-from models.grounding import SYSTEM_PLAIN
+from models.grounding import NO_ANSWER, SYSTEM_PLAIN
 from models.runtime.chat import ChatTemplate
 from models.runtime.model import Model
 from tests.assistant.conftest import Bedside
@@ -88,10 +89,43 @@ def answer() -> Answer:
 
 def test_warnings_name_sentence_source_and_reason(answer: Answer) -> None:
     assert list(warnings(answer)) == [
-        "not supported by [1] (number not in the source; unit not in the source): “Give 5 g.”",
+        "not supported by [1] (number not in the source for this; another unit in the source): “Give 5 g.”",
         "no source given: “Rest.”",
         "the answer was cut off at its limit (at most 512 tokens)",
     ]
+
+
+def test_a_source_that_the_check_found_is_told(answer: Answer) -> None:
+    checks = (Check(0, 13, (2,), "host", "supported", ()), Check(14, 19, (1,), "host", "supported", ()))
+    assert list(found_sources(replace(answer, checks=checks))) == [
+        "[2], not [1] is the source of “Give 5 g.”",
+        "[1] is the source of “Rest.”",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "told"),
+    [
+        (
+            "Give 5 g. [1] Rest.",
+            "insufficient",
+            "0 of 2 sentences supported by the source they cite; do not rely on the answer",
+        ),
+        (NO_ANSWER, "insufficient", "the passages above are the nearest that the library holds"),
+        ("Paris.", "out_of_scope", "the library holds no passage on this"),
+        ("Paris.", "off", "nothing here was checked"),
+    ],
+)
+def test_the_evidence_is_told_in_words(answer: Answer, text: str, status: Evidence, told: str) -> None:
+    assert told in evidence(replace(answer, text=text, evidence=status))
+
+
+def test_the_passages_are_shown_in_full_where_the_evidence_is_insufficient(answer: Answer) -> None:
+    cases: list[tuple[Evidence, bool]] = [("insufficient", True), ("sufficient", False)]
+    for status, shown in cases:
+        stream = io.StringIO()
+        Screen(stream).answer(replace(answer, evidence=status))
+        assert (" ".join(answer.sources[0].text.split()) in " ".join(stream.getvalue().split())) is shown
 
 
 def test_the_last_line_gives_speed_model_and_notice(answer: Answer) -> None:

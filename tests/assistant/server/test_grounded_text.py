@@ -22,10 +22,10 @@ PARTS = st.sampled_from(
 @given(st.lists(PARTS, max_size=12), st.randoms(use_true_random=False))
 def test_no_sentence_is_judged_before_its_marks(parts: list[str], random: Random) -> None:
     answer = "".join(parts)
-    whole = GroundedText((PASSAGE,))
+    whole = GroundedText((PASSAGE,), "How is croup treated?")
     whole.push(answer)
     wanted = whole.new_checks(ended=True)
-    grown, told, place = GroundedText((PASSAGE,)), [], 0
+    grown, told, place = GroundedText((PASSAGE,), "How is croup treated?"), [], 0
     while place < len(answer):
         step = random.randint(1, 6)
         grown.push(answer[place : place + step])

@@ -1,0 +1,1 @@
+"""What a sentence claims, as far as words show it: content, quantities, drugs, negation."""

@@ -1,0 +1,76 @@
+"""The evidence status: from the passages before the answer, and from its checks after it."""
+
+import pytest
+
+from assistant.knowledge.citations import check_answer
+from assistant.knowledge.evidence import Evidence, evidence_of_answer, evidence_of_passages
+from models.grounding import NO_ANSWER, Passage
+
+CROUP = Passage(
+    "Croup",
+    "Treatment",
+    "Give dexamethasone 0.15 mg/kg once by mouth. Keep the child calm. Do not examine the throat with a spatula. Nebulised"
+    " adrenaline helps within 30 minutes. Watch the child for two hours after it.",
+)
+GOOD = [
+    "Give dexamethasone 0.15 mg/kg once by mouth. [1]",
+    "Keep the child calm. [1]",
+    "The throat should not be examined with a spatula. [1]",
+    "Nebulised adrenaline helps within 30 minutes. [1]",
+]
+
+
+def judged(*sentences: str, found: Evidence = "sufficient") -> Evidence:
+    text = " ".join(sentences)
+    return evidence_of_answer(found, text, check_answer(text, [CROUP]))
+
+
+@pytest.mark.parametrize(
+    ("question", "evidence"),
+    [
+        ("How is croup treated?", "sufficient"),
+        ("Which dose of dexamethasone by mouth for a child?", "sufficient"),
+        ("And why?", "sufficient"),
+        ("Laser surgery of retinal detachment in diabetic maculopathy?", "insufficient"),
+    ],
+)
+def test_passages_promise_as_much_as_they_hold_of_the_question(question: str, evidence: str) -> None:
+    assert evidence_of_passages(question, [CROUP]) == evidence
+    assert evidence_of_passages(question, []) == "out_of_scope"
+
+
+def test_supported_sentences_suffice() -> None:
+    assert judged(*GOOD) == "sufficient"
+
+
+@pytest.mark.parametrize(
+    "grave",
+    [
+        "Give dexamethasone 1.5 mg/kg once by mouth. [1]",
+        "Give dexamethasone 0.15 g/kg once by mouth. [1]",
+        "Give prednisolone 0.15 mg/kg once by mouth. [1]",
+        "Examine the throat with a spatula. [1]",
+    ],
+)
+def test_one_grave_sentence_spoils_any_answer(grave: str) -> None:
+    assert judged(*GOOD, *GOOD, *GOOD, grave) == "insufficient"
+
+
+def test_one_unsupported_sentence_in_five_is_borne_and_one_in_four_is_not() -> None:
+    assert judged(*GOOD, "The weather matters too.") == "sufficient"
+    assert judged(*GOOD[1:], "The weather matters too.") == "insufficient"
+
+
+def test_an_answer_never_makes_it_better() -> None:
+    assert judged(*GOOD, found="insufficient") == "insufficient"
+    assert judged(*GOOD, found="out_of_scope") == "out_of_scope"
+
+
+def test_an_answer_that_turned_in_circles_is_insufficient() -> None:
+    text = " ".join(GOOD)
+    assert evidence_of_answer("sufficient", text, check_answer(text, [CROUP]), in_circles=True) == "insufficient"
+
+
+def test_no_answer_is_insufficient() -> None:
+    assert judged(NO_ANSWER) == judged("") == judged("Croup: Treatment") == "insufficient"
+    assert judged(NO_ANSWER, *GOOD) == "insufficient"
