@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-knowledge bench-retrieval bench-flags bench-citations bench-serve compare compare-heal scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve compare compare-heal scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -65,6 +65,10 @@ bench-flags: $(STAMP)
 # Two minutes: how well the check of citations tells right from wrong; needs BEDSIDE_DATA.
 bench-citations: $(STAMP)
 	$(BIN)/python -m benchmarks.citations
+
+# Two minutes: what answers of the reference model are worth with a library and without; needs BEDSIDE_DATA.
+bench-grounded: $(STAMP)
+	$(BIN)/python -m benchmarks.grounded
 
 # A few minutes on a machine that does nothing else: what `bedside device plan` predicts against what is measured.
 bench-plan: $(STAMP)
