@@ -127,8 +127,12 @@ def _found(find: Find, last: Turns, before: Turns) -> list[LibraryPassage]:
 
 
 def _ends(text: str) -> str:
+    """Without the two words that are cut there: half of one is rarer than any, and would be what the text is about."""
+    if len(text) <= _SEARCHED_CHARACTERS:
+        return text
     half = _SEARCHED_CHARACTERS // 2
-    return text if len(text) <= _SEARCHED_CHARACTERS else f"{text[:half]}\n{text[-half:]}"
+    before, after = text[:half].rsplit(maxsplit=1), text[-half:].split(maxsplit=1)
+    return "\n".join([*before[:-1], *after[1:]])
 
 
 def _insert(turns: Turns, sources: list[LibraryPassage], passages: Sequence[LibraryPassage]) -> None:

@@ -57,6 +57,8 @@ def test_a_long_question_is_searched_for_at_its_ends() -> None:
     assert libraries.search(("starter",), f"{filler} How is croup treated?", 1)[0].passage == croup[0].passage
     assert libraries.search(("starter",), f"How is croup treated? {filler}", 1)[0].passage == croup[0].passage
     assert not libraries.search(("starter",), f"{filler} croup {filler}", 1)
+    assert libraries.search(("starter",), "asthma " * 9000, 1)[0].passage.title.startswith("Acute severe asthma")
+    assert not libraries.search(("starter",), "x" * 9000, 1)
 
 
 def test_a_prompt_that_is_being_counted_keeps_no_search_waiting() -> None:
