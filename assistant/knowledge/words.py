@@ -96,6 +96,7 @@ _OF_ANY_SUBJECT = frozenset(
     admission hospital red flag flags warning follow review discharge inherited inheritance genetic hereditary gene
     genes common rare frequency incidence prevalence contagious infectious stage stages type types criteria score
     definition define mechanism work duration child children infant infants baby babies newborn neonate neonates
+    bp hr rr sats spo2
     toddler adolescent adolescents teenager adult adults elderly older old young age man men woman women male female
     pregnancy pregnant breastfeeding lactation diet exercise lifestyle home research trial trials normal range
     transmission transmit transmitted passed family families familial mode molecular basis mutation mutations mutated
@@ -135,9 +136,15 @@ def words(text: str) -> list[str]:
     return _WORD.findall(fold(text))
 
 
+# Ages, times and doses of a note, written in one piece: `72m`, `3yo`, `x2`, `5d`. As words they would be rarer than any other.
+_SHORTHAND = re.compile(r"\d+(?:[mfydh]|yo|yrs?|mo|mths?|wks?|hrs?|mins?|kg|x)|x\d+[a-z]{0,3}")
+
+
 def is_content(word: str) -> bool:
     """Whether a folded word says something about the subject."""
-    return word not in _FUNCTION_WORDS and len(word) > 1 and not word.replace(".", "").isdigit()
+    if word in _FUNCTION_WORDS or len(word) < 2 or word.replace(".", "").isdigit():
+        return False
+    return _SHORTHAND.fullmatch(word) is None
 
 
 def is_subject(word: str) -> bool:

@@ -58,6 +58,8 @@ QUESTIONS = [
     ("earache in a toddler, antibiotics or not?", "acute-otitis-media", "Treatment"),
     ("iron deficiency anemia causes in men", "iron-deficiency-anaemia", "Causes"),
     ("irregularly irregular pulse", "atrial-fibrillation", "Recognition"),
+    ("24F LIF pain, 7/40, PV bleed, dizzy", "ectopic-pregnancy", "Recognition"),
+    ("72M, c/o CP x2h, SOB, diaphoretic, BP 85/50. What should I do first?", "acute-coronary-syndrome", ""),
     ("Does strep throat need antibiotics?", "sore-throat", "Treatment"),
     ("seizure lasting more than five minutes", "convulsive-seizure|febrile-seizure", ""),
     ("breathlessness and ankle swelling in an old man", "heart-failure", "Recognition"),
