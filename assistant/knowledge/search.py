@@ -11,7 +11,7 @@ from assistant.knowledge.conversation import Asked, in_conversation
 from assistant.knowledge.index import Index
 from assistant.knowledge.library import LibraryPassage
 from assistant.knowledge.ranking import Ranked, rank, telling_phrases
-from assistant.knowledge.words import content_words, question_parts, words
+from assistant.knowledge.words import content_words, question_parts, without_measurements, words
 
 _NOTE_WEIGHT = 0.5  # how much a full fit with the patient note counts beside one with the question
 _ONLY_MENTIONED = 0.5  # what one of several readings counts for that no title names
@@ -47,6 +47,7 @@ def search(
     The person's `earlier` questions, oldest first, say what it is about where it does not. A patient note counts for less
     than the question: it re-weights what the question finds.
     """
+    question, note = without_measurements(question), note and without_measurements(note)
     asked = in_conversation(question, earlier)
     forms, scores = _documents(index, asked, note)
     best = max(scores.values(), default=0.0)

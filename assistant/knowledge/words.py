@@ -152,6 +152,16 @@ def is_subject(word: str) -> bool:
     return is_content(word) and word not in _OF_ANY_SUBJECT and word not in _EVERYDAY
 
 
+_MEASURED = re.compile(r"\b(?:bp|hr|rr|sats?|spo2|temp)\s*[:=]?\s*\d+(?:[./]\d+)*\s*%?", re.IGNORECASE)
+_ENOUGH_SUBJECT = 2  # words of it that are left
+
+
+def without_measurements(text: str) -> str:
+    """The text without vital signs and their values, where it says what it is about without them."""
+    rest = _MEASURED.sub(" ", text)
+    return rest if sum(map(is_subject, words(rest))) >= _ENOUGH_SUBJECT else text
+
+
 def content_words(text: str) -> list[str]:
     """The words of `text` that say something about its subject, each once, in order."""
     return list(dict.fromkeys(word for word in words(text) if is_content(word)))
