@@ -30,6 +30,8 @@ class Running:
     output: TextOutput
     sampler: Sampler
     lookup: PromptLookup | None
+    reproducible: bool = False
+    """Whether it is computed, as long as it is alone, in the same way each time: nothing reused, nothing drafted."""
     account: Account | None = None
     """What it costs is booked there, where a meter is read."""
     started_at: float = field(default_factory=time.monotonic)
@@ -45,9 +47,12 @@ class Running:
     accepted: int = 0
     first_at: float | None = None
     last_at: float = 0.0
+    """When its last token was chosen."""
 
     @classmethod
-    def start(cls, ticket: Ticket, slot: Slot, account: Account | None = None) -> "Running":
+    def start(
+        cls, ticket: Ticket, slot: Slot, account: Account | None = None, *, reproducible: bool = False
+    ) -> "Running":
         """The request on a sequence that holds the first part of its prompt."""
         request = ticket.request
         return cls(
@@ -58,6 +63,7 @@ class Running:
             output=TextOutput(request.stop),
             sampler=Sampler(request.options),
             lookup=PromptLookup(request.prompt) if request.drafting else None,
+            reproducible=reproducible,
             account=account,
         )
 
@@ -132,8 +138,10 @@ class Running:
 
     def _learn(self, tokens: Sequence[int], drafts: Sequence[int]) -> None:
         now = time.monotonic()
-        self.first_at = self.first_at or now
-        self.last_at = now
+        if self.first_at is None:
+            self.first_at = self.last_at = now
+        elif tokens:  # the end token is none of the answer's
+            self.last_at = now
         computed = drafts or self.proposed[:1]  # what was not computed shows by the token in its place
         right = common_prefix(computed, tokens)
         self.acceptance.learn(len(computed), right)

@@ -1,6 +1,6 @@
 """The engine's thread: every step decodes a token for each answer and a piece of the prompts that wait.
 
-A step is planned by its measured cost (`plan`), carried out in one decode over all sequences, and its rows are sampled
+A step is planned by its measured cost (`step`), carried out in one decode over all sequences, and its rows are sampled
 one after the other (`running`). Only this thread touches the context, but for `abort`.
 """
 
@@ -13,14 +13,14 @@ from contextlib import suppress
 from assistant.engine.kept import KeptPrompts
 from assistant.engine.outbox import Outbox
 from assistant.engine.pace import Pace
-from assistant.engine.plan import plan_rows
-from assistant.engine.readers import Part, in_turn, shared_out
+from assistant.engine.readers import Part
 from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, PromptScores, Queued, Ticket
 from assistant.engine.rows import SMALL_ROWS, RowCosts
 from assistant.engine.running import Running
 from assistant.engine.slots import Slots
 from assistant.engine.states import StateCache, common_prefix
 from assistant.engine.stats import EngineStats
+from assistant.engine.step import ALONE_LIMIT_S, is_reproducible, next_parts
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from device.monitor import Monitor
 from models.errors import ModelFileError, RuntimeFailure
@@ -32,8 +32,6 @@ STEP_LIMIT_S = 0.3
 """A step that others wait for takes no longer, so that text flows."""
 CANCEL_S = 0.2
 """A cancellation waits so long for a step with others in it; else the step is given up and done again without."""
-ALONE_LIMIT_S = 1.25
-"""A step that only one prompt is in, and that can be aborted."""
 SHARED_TOKENS = 64
 """A prompt waits for another to be read where they have so many more tokens in common."""
 _LEARNING_SLOWER, _LEARNING_FASTER, _MOST_RATIO = 0.3, 0.1, 10.0
@@ -68,6 +66,8 @@ class Scheduler:
         """When that decode will be done, as far as is known."""
         self._redoing = False
         """Whether the last decode was given up for one of several: the next one is not, so that the others move on."""
+        self._first_threads = context.threads
+        """What a request that is to be reproducible is computed with, whatever the pace is now."""
         self._pace = Pace(most_threads or context.threads, context.threads)
         self._slowness = 1.0
         """What steps take against what was measured at the start."""
@@ -207,9 +207,10 @@ class Scheduler:
                 return
             self._outbox.send()  # to bring back what was read before may take longer than a decode
             with self._changed:
+                alone = not self._running and len(self._queue) == 1
                 del self._queue[place]
                 self._tell_positions()
-            self._start(ticket)
+            self._start(ticket, reproducible=alone and ticket.request.options.seed is not None)
 
     def _beginning_is_being_read(self, ticket: Ticket) -> bool:
         prompt = ticket.request.prompt
@@ -229,10 +230,13 @@ class Scheduler:
         )
         return self._context.n_ctx - SMALL_ROWS - self._slots.busy_cells() - to_come
 
-    def _start(self, ticket: Ticket) -> None:
+    def _start(self, ticket: Ticket, *, reproducible: bool) -> None:
         request = ticket.request
         try:
-            slot = self._slots.take_empty() if request.scores_prompt else self._slots.take(request.prompt)
+            if reproducible:
+                slot = self._slots.take_alone()
+            else:
+                slot = self._slots.take_empty() if request.scores_prompt else self._slots.take(request.prompt)
         except BaseException as error:
             self._outbox.put(
                 ticket,
@@ -242,34 +246,22 @@ class Scheduler:
                 raise
             return
         attribution = None if self._monitor is None else self._monitor.attribution
-        running = Running.start(ticket, slot, None if attribution is None else attribution.open_account())
+        account = None if attribution is None else attribution.open_account()
+        running = Running.start(ticket, slot, account, reproducible=reproducible)
         self._running.append(running)
         self._outbox.put(ticket, running.progress())
 
     def _step(self) -> None:
-        """One decode for all. Readers take turns where nobody writes: a step of a single request can be aborted."""
-        writers = [running for running in self._running if not running.reading]
-        readers = [running for running in self._running if running.reading]
-        if not writers:
-            readers = in_turn(readers)[:1]
-        plan = plan_rows(
-            self._costs,
-            len(writers),
-            sum(len(running.waiting) for running in readers),
-            [running.gains() for running in writers],
-            limit_s=(ALONE_LIMIT_S if len(self._running) + len(self._queue) == 1 else STEP_LIMIT_S) / self._slowness,
-            most=self._context.n_batch,
+        """One decode for all."""
+        limit_s = ALONE_LIMIT_S if len(self._running) + len(self._queue) == 1 else STEP_LIMIT_S
+        parts, padding = next_parts(
+            self._running, self._costs, limit_s=limit_s / self._slowness, most=self._context.n_batch
         )
-        parts = [
-            (running, [*running.waiting, *running.proposed[:drafted]])
-            for running, drafted in zip(writers, plan.drafts, strict=True)
-        ]
-        parts += shared_out(readers, plan.prompt)
         if self._monitor is None:
-            self._compute(parts, plan.padding)
+            self._compute(parts, padding)
             return
         with self._monitor.step(lambda: [(running.account, len(tokens)) for running, tokens in parts]):
-            self._compute(parts, plan.padding)
+            self._compute(parts, padding)
 
     def _compute(self, parts: Sequence[Part], padding: int) -> None:
         """Decode; where that fails, each part by itself, so that only those fail that must."""
@@ -312,10 +304,12 @@ class Scheduler:
             self._decoding = tuple(running.ticket for running, _ in parts)
             started = time.perf_counter()
             self._step_ends_at = started + self._costs.of(len(self._batch)) * self._slowness
-        self._context.set_threads(self._pace.threads if len(self._batch) <= SMALL_ROWS else self._pace.settled)
+        reproducible, is_small = is_reproducible(self._running), len(self._batch) <= SMALL_ROWS
+        threads = self._pace.threads if is_small else self._pace.settled
+        self._context.set_threads(self._first_threads if reproducible else threads)
         try:
             self._context.decode(self._batch)
-            self._observe(len(self._batch), time.perf_counter() - started)
+            self._observe(len(self._batch), time.perf_counter() - started, by_pace=is_small and not reproducible)
         finally:
             with self._changed:
                 self._decoding = ()
@@ -333,13 +327,13 @@ class Scheduler:
         ]
         return added[first:]
 
-    def _observe(self, rows: int, elapsed_s: float) -> None:
+    def _observe(self, rows: int, elapsed_s: float, *, by_pace: bool) -> None:
         self._steps += 1
         self._redoing = False
         ratio = elapsed_s / self._costs.of(rows)
         change = min(ratio, _MOST_RATIO) - self._slowness
         self._slowness = max(0.5, self._slowness + (_LEARNING_SLOWER if change > 0 else _LEARNING_FASTER) * change)
-        if rows <= SMALL_ROWS:
+        if by_pace:
             self._pace.observe(ratio)
 
     def _take(self, running: Running, tokens: Sequence[int], rows: Sequence[int]) -> None:

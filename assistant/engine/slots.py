@@ -92,6 +92,17 @@ class Slots:
         self._move_idle()
         return slot
 
+    def take_alone(self) -> Slot:
+        """A sequence that holds nothing, in a cache that holds nothing: its cells begin at the first. None may be busy.
+
+        What the others held goes to memory, as far as there is room.
+        """
+        for slot in sorted(self._slots, key=lambda slot: slot.used_at):
+            self._give_up(slot)
+        self._context.clear()
+        self._slots[0].busy = True
+        return self._slots[0]
+
     def grow(self, slot: Slot, tokens: Sequence[int]) -> None:
         """`tokens` were decoded behind what the sequence held."""
         slot.tokens += tokens

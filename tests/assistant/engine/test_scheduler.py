@@ -71,22 +71,22 @@ def test_many_at_once_answer_as_each_alone(scheduler: Scheduler, model: Model) -
 
 def test_a_common_beginning_is_read_once(scheduler: Scheduler, model: Model) -> None:
     prompt = prompt_of(model, LONG)
-    first, second = (Asked(scheduler, sampled((*prompt, tail), 8)) for tail in (300, 301))
+    first, second = (Asked(scheduler, Request((*prompt, tail), 8)) for tail in (300, 301))
     assert first.end().cached_tokens == 0
     assert second.end().cached_tokens >= len(prompt) - SHARED_TOKENS
-    again = Asked(scheduler, sampled(prompt, 8))
+    again = Asked(scheduler, Request(prompt, 8))
     assert again.end().cached_tokens == len(prompt) - 1
-    assert again.tokens == alone(model, sampled(prompt, 8))
+    assert again.tokens == alone(model, Request(prompt, 8))
 
 
 def test_what_was_driven_out_comes_back_from_memory(scheduler: Scheduler, model: Model) -> None:
     prompt = prompt_of(model, LONG)[:300]
-    Asked(scheduler, sampled(prompt, 4)).end()
+    Asked(scheduler, Request(prompt, 4)).end()
     for number in range(6):
-        Asked(scheduler, sampled((400 + number, *prompt[1:]), 4)).end()
-    back = Asked(scheduler, sampled(prompt, 12))
+        Asked(scheduler, Request((400 + number, *prompt[1:]), 4)).end()
+    back = Asked(scheduler, Request(prompt, 12))
     assert back.end().cached_tokens == len(prompt) - 1
-    assert back.tokens == alone(model, sampled(prompt, 12))
+    assert back.tokens == alone(model, Request(prompt, 12))
 
 
 def test_more_requests_than_the_cache_holds_wait_and_all_end(scheduler: Scheduler, model: Model) -> None:
@@ -188,8 +188,8 @@ def test_with_one_sequence_what_was_read_is_kept_in_memory(model: Model) -> None
     prompt = prompt_of(model, LONG)[:300]
     with open_context(model, 2) as context, scheduler_on(context) as scheduler:
         for tokens in (prompt, (400, *prompt), (401, *prompt)):
-            Asked(scheduler, sampled(tokens, 2)).end()
-        assert Asked(scheduler, sampled(prompt, 2)).end().cached_tokens == len(prompt) - 1
+            Asked(scheduler, Request(tokens, 2)).end()
+        assert Asked(scheduler, Request(prompt, 2)).end().cached_tokens == len(prompt) - 1
 
 
 def test_a_deadline_ends_an_answer(scheduler: Scheduler, model: Model) -> None:
