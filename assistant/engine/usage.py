@@ -23,7 +23,7 @@ class Usage:
     read_tokens: int = 0
     """Prompt tokens that were computed in `prompt_s`, for each answer that needed them."""
     decode_tokens: int = 0
-    """Tokens written in `decode_s`: all but the first of each answer."""
+    """Tokens written in `decode_s`: all but the first of each answer; none of one that ends where it begins."""
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     load_s: float | None = None
@@ -54,7 +54,7 @@ class Usage:
             completion_tokens=sum(each.completion_tokens for each in ended),
             cached_tokens=sum(each.cached_tokens for each in prompts),
             read_tokens=sum(each.prompt_tokens - each.cached_tokens for *_, each in read),
-            decode_tokens=sum(each.completion_tokens - 1 for *_, each in written),
+            decode_tokens=sum(max(each.completion_tokens - 1, 0) for *_, each in written),
             drafted_tokens=sum(each.drafted_tokens for each in ended),
             accepted_tokens=sum(each.accepted_tokens for each in ended),
             load_s=load_s,

@@ -1,10 +1,14 @@
 """What several answers of one request cost together, against times that were written down by hand."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from assistant.engine.request import Finished
+from assistant.engine import running as running_module
+from assistant.engine.request import Finished, Request, Ticket
+from assistant.engine.running import Running
+from assistant.engine.slots import Slot
 from assistant.engine.usage import Usage
 
 ALONE = Finished(
@@ -67,3 +71,25 @@ def test_a_prompt_that_is_only_scored_has_a_speed_and_no_first_token() -> None:
 def test_what_never_began_has_no_times() -> None:
     found = of(replace(ALONE, started_at=None, prompt_s=None, first_token_s=None, decode_s=None))
     assert (found.prompt_tokens_per_s, found.first_token_s, found.decode_tokens_per_s) == (None, None, None)
+
+
+def test_an_answer_that_ends_where_it_begins_takes_no_token_from_the_others() -> None:
+    empty = replace(ALONE, completion_tokens=0, decode_s=0.0, reason="stop")
+    assert of(empty).decode_tokens_per_s is None
+    assert of(ALONE, empty).decode_tokens_per_s == 10 / 5
+
+
+def test_time_of_writing_ends_with_the_last_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step that only gave the end token belongs to no token that is counted."""
+    times_s = iter((1000.0, 1002.0, 1009.0))
+    running = Running.start(Ticket(Request((1,), 9), print), Slot(0))
+    monkeypatch.setattr(running_module, "time", SimpleNamespace(monotonic=lambda: next(times_s)))
+    for tokens in ([5], [6], []):
+        running._learn(tokens, ())
+    assert running.finish("stop").decode_s == 2.0
+
+
+def test_an_answer_of_the_end_token_only_took_no_time_to_write() -> None:
+    running = Running.start(Ticket(Request((1,), 9), print), Slot(0))
+    running._learn([], ())
+    assert running.finish("stop").decode_s == 0.0
