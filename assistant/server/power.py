@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -11,12 +11,15 @@ from assistant.engine.request import Finished
 from device.attribution import Spent, spent
 from device.board import read_model
 from device.monitor import Monitor, Sample
+from device.reading import Meter
 from device.thermals import read_temperatures
 from device.throttling import read_throttling
 from device.views import survey_facts
 
 SETTLING_S = 0.5
-"""An answer's last step is measured once the next sample has come: at 10 Hz after 0.05 s, at 5 Hz after 0.1 s."""
+"""An answer's last step is measured once the next sample has come, at 10 Hz after 0.05 s: a wait ends here,"""
+_SETTLING_PERIODS = 1.5
+"""or after so many periods of a slower meter: one passes between two samples, and a sample may be late."""
 _LOOK_S = 0.02
 FACTS_AGE_S = 5.0
 STATE_S = 5.0
@@ -41,7 +44,7 @@ class LivePower:
         accounts = [each.account for each in ended]
         if not all(account is not None and account.is_long_enough for account in accounts):
             return None
-        due = time.monotonic() + SETTLING_S
+        due = time.monotonic() + settling_s([account.attribution.meter for account in accounts if account is not None])
         # Looked at again rather than told: telling would wake this loop at each sample of the server's life.
         while time.monotonic() < due and not all(account is not None and account.is_settled for account in accounts):
             await asyncio.sleep(_LOOK_S)
@@ -100,6 +103,11 @@ class LivePower:
         unavailable = [asdict(each) for each in self.monitor.missing or ()]
         nothing = dict.fromkeys(("power_w", "energy_j", "source", "scope", "kind"))
         return {"time": time.time(), **nothing, "reason": "not measured", "unavailable": unavailable}
+
+
+def settling_s(meters: Iterable[Meter]) -> float:
+    """How long at most is waited for the sample behind an answer's last step."""
+    return max([SETTLING_S, *(_SETTLING_PERIODS * meter.period_s for meter in meters)])
 
 
 def _sample(sample: Sample) -> Content:

@@ -2,11 +2,13 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
-from assistant.server.power import MOST_WAITING, LivePower
+from assistant.server.power import MOST_WAITING, SETTLING_S, LivePower, settling_s
 from device.monitor import Monitor
 from device.system import System
+from tests.device.meters import PMIC
 from tests.device.test_monitor import ONLY_POWER, Heard, is_sample, monitor_of
 
 
@@ -47,3 +49,9 @@ def test_after_the_end_a_stream_ends_at_once(tmp_path: Path) -> None:
         return len([each async for each in power.events()])
 
     assert asyncio.run(read()) == 0
+
+
+def test_a_slow_meters_next_sample_is_waited_for() -> None:
+    """One at 1 Hz needs up to a second, and a little more where it is late."""
+    assert settling_s([replace(PMIC, period_s=0.1)]) == SETTLING_S
+    assert settling_s([replace(PMIC, period_s=0.1), replace(PMIC, period_s=1.0)]) >= 1.3
