@@ -179,7 +179,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show which models fit here and how fast they would be, by what is measured in some ten seconds."""
-    from device.plan import plan_models
+    from device.plan import check_names, plan_models
     from device.plan_views import Plan, measuring, plan_facts, print_plan
     from device.speed_profile import speed_profile
     from models.free_memory import free_memory_bytes
@@ -187,10 +187,12 @@ def plan(
     from models.store import Store
     from models.views import print_json
 
+    store = Store()
+    check_names(names or [], store)
     with measuring() as say:
         profile, measured_now = speed_profile(threads or default_threads(), again=again, say=say)
     free_bytes = free_memory_bytes()
-    models = plan_models(names or [], Store(), context, free_bytes, profile.costs)
+    models = plan_models(names or [], store, context, free_bytes, profile.costs)
     found = Plan(models, profile, measured_now, context, free_bytes)
     if as_json:
         print_json(plan_facts(found))

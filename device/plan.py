@@ -83,6 +83,12 @@ def plan_models(
     return planned + [_plan_listed(key, store, room) for key in stored]
 
 
+def check_names(names: Sequence[str], store: Store) -> None:
+    """Raise what `plan_models` would for one of the names: before anything is measured for it."""
+    for name in names:
+        _find(name, store)
+
+
 def _plan_listed(model_id: str, store: Store, room: _Room) -> PlannedModel:
     """One model of a list, which a damaged file does not end."""
     try:
@@ -92,10 +98,18 @@ def _plan_listed(model_id: str, store: Store, room: _Room) -> PlannedModel:
 
 
 def _plan_named(name: str, store: Store, room: _Room) -> PlannedModel:
+    found = _find(name, store)
+    if isinstance(found, CatalogueModel):
+        return plan_catalogue_model(found, room.n_ctx, room.free_bytes, room.costs)
+    return plan_file(name, found, room.n_ctx, room.free_bytes, room.costs)
+
+
+def _find(name: str, store: Store) -> CatalogueModel | GgufHeader:
+    """What is planned: a file where there is one, or a model of the catalogue that is not here."""
     model, manifest = find_in_catalogue(name), store.find(name)
     if model is None or name == REFERENCE_ID or (manifest is not None and manifest.kind == "gguf"):
-        return plan_file(name, read_header(resolve_gguf(name, store)), room.n_ctx, room.free_bytes, room.costs)
-    return plan_catalogue_model(model, room.n_ctx, room.free_bytes, room.costs)
+        return read_header(resolve_gguf(name, store))
+    return model
 
 
 def plan_file(name: str, header: GgufHeader, n_ctx: int, free_bytes: int, costs: UnitCosts) -> PlannedModel:

@@ -26,6 +26,7 @@ from models.catalogue import CatalogueModel, catalogue, find_in_catalogue
 from models.errors import ModelFileError, ModelNotFoundError
 from models.gguf_header import read_header
 from models.memory import estimate_memory
+from models.pruned import pruned_memory
 from models.runtime.library import default_threads
 from models.synthetic.gguf import write_gguf
 from tests.device.test_speed_profile import KEPT
@@ -143,6 +144,17 @@ def test_a_file_is_planned_as_it_is(tmp_path: Path) -> None:
     assert told[0]["as_it_is"]["predicted"]["answer_tokens_per_s"] > 0
 
 
+def test_a_file_fits_by_what_it_takes_while_it_runs(tmp_path: Path) -> None:
+    """Pages that are copied while it loads can be dropped: they need no room of their own."""
+    header = read_header(write_gguf(tmp_path / "own.gguf", SHAPE, "q4_0"))
+    memory = estimate_memory(header, 256)
+    assert memory.load_peak_bytes > memory.total_bytes
+    for free_bytes, fits in ((memory.total_bytes, True), (memory.total_bytes - 1, False)):
+        planned = plan_file("own", header, 256, free_bytes, COSTS).as_it_is
+        assert planned is not None
+        assert planned.fits is fits
+
+
 def test_of_other_weights_no_speed_is_said(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "f16.gguf", SHAPE, "f16")
     assert run_json(str(path))["models"][0]["as_it_is"]["predicted"] is None
@@ -169,6 +181,15 @@ def test_stored_files_are_listed_and_a_damaged_one_does_not_end_the_list(home: P
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(ModelNotFoundError, match="no model 'llama-9'"):
         run("llama-9")
+
+
+def test_names_are_looked_up_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(*_: object, **__: object) -> None:
+        raise AssertionError("measured for nothing")
+
+    monkeypatch.setattr(speed_profile, "speed_profile", measure)
+    with pytest.raises(ModelNotFoundError, match="no model 'llama-9'"):
+        run("llama-3-8b", "llama-9")
 
 
 def test_the_installed_command_names_the_fault_in_one_line(tmp_path: Path) -> None:
@@ -211,8 +232,11 @@ def test_what_is_said_to_fit_does(model: CatalogueModel, n_ctx: int, free_mib: i
     assert dense.fits == (dense.memory.total_bytes <= free_bytes)
     assert not (dense.fits and planned.pruned)
     if planned.pruned is not None:
-        assert 0 < planned.pruned.ffn_share < 1
-        assert planned.pruned.memory.total_bytes <= free_bytes
+        share, memory = planned.pruned.ffn_share, planned.pruned.memory
+        assert 0 < share < 1
+        assert memory.total_bytes <= free_bytes
+        ffn_bytes = model.q4_0_bytes() - pruned_memory(model, 0, n_ctx).weights_bytes
+        assert dense.memory.weights_bytes - memory.weights_bytes == pytest.approx(share * ffn_bytes, rel=0.02)
 
 
 @given(share=st.floats(0.0001, 0.9999))
