@@ -11,7 +11,8 @@ from device.errors import CalibrationError
 from device.levels import parse_reading
 from models.disk import storage_errors, write_atomically
 
-COLUMNS = ["board", "source", "rail", "busy_threads", "sensor_w", "meter_w"]
+_SENSOR_COLUMNS = ["board", "source", "rail", "correction", "shunt_ohm"]
+COLUMNS = [*_SENSOR_COLUMNS, "busy_threads", "sensor_w", "meter_w"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def write_levels(path: Path, sensor: Sensor, levels: Sequence[RecordedLevel]) ->
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for level in levels:
-        writer.writerow([sensor.board, sensor.source, sensor.rail, level.busy_threads, f"{level.sensor_w:.4f}", ""])
+        writer.writerow([*_of_sensor(sensor), level.busy_threads, f"{level.sensor_w:.4f}", ""])
     write_atomically(path, text.getvalue().encode())
 
 
@@ -52,13 +53,20 @@ def read_levels(path: Path, sensor: Sensor) -> list[Level]:
     return [_level(f"line {number} of {path}", row, sensor) for number, row in enumerate(rows[1:], start=2) if row]
 
 
+def _of_sensor(sensor: Sensor) -> list[str]:
+    """The columns that tell it from others."""
+    shunt = "" if sensor.shunt_ohm is None else repr(sensor.shunt_ohm)
+    return [sensor.board, sensor.source, sensor.rail, sensor.correction or "", shunt]
+
+
 def _level(place: str, row: list[str], sensor: Sensor) -> Level:
     if len(row) != len(COLUMNS):
         raise CalibrationError(f"{place} has {len(row)} columns, not {len(COLUMNS)}: fill in the last one only")
-    if row[:3] != [sensor.board, sensor.source, sensor.rail]:
-        raise CalibrationError(f"{place} is of another sensor than {sensor.source} {sensor.rail} on {sensor.board}")
+    *told, _, said, read = row
+    if told != _of_sensor(sensor):
+        raise CalibrationError(f"{place} is of another sensor than {sensor}, or of the same one set up otherwise")
     try:
-        sensor_w = float(row[4])
-        return Level(sensor_w, parse_reading(row[5], sensor_w))
+        sensor_w = float(said)
+        return Level(sensor_w, parse_reading(read, sensor_w))
     except ValueError as error:
         raise CalibrationError(f"{place}: {error}") from None

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from device.calibration_files import CalibrationFiles
 from device.command import app
 from device.detect import Detection
+from device.level_table import COLUMNS
 from device.levels import load_steps, take_level
 from device.reading import Meter
 from tests.device.loads import Board
@@ -170,8 +171,8 @@ def test_one_thing_at_a_time() -> None:
 
 def table(path: Path, gain: float = 1.02, offset_w: float = 0.05) -> Path:
     said = (2.0, 4.0, 6.0, 8.0)
-    lines = [f"{MODEL},hwmon,ina226 power1_input,0,{value},{gain * value + offset_w:.4f}" for value in said]
-    path.write_text("\n".join(["board,source,rail,busy_threads,sensor_w,meter_w", *lines]), "utf-8")
+    lines = [f"{MODEL},hwmon,ina226 power1_input,,0.1,0,{value},{gain * value + offset_w:.4f}" for value in said]
+    path.write_text("\n".join([",".join(COLUMNS), *lines]), "utf-8")
     return path
 
 
@@ -188,7 +189,7 @@ def test_levels_are_recorded_filled_in_and_fitted(board: Board, tmp_path: Path) 
     assert result.exit_code == 0, result.output
     assert result.output.endswith(f"bedside device calibrate --readings {path}\n")
     head, *lines = path.read_text("utf-8").splitlines()
-    assert lines[1] == f"{MODEL},pmic-ioctl,sum of PMIC rails,1,3.5000,"
+    assert lines[1] == f"{MODEL},pmic-ioctl,sum of PMIC rails,,,1,3.5000,"
     assert "is there already: give another name" in message(run("--record", path))
     assert "is no folder: create it first" in message(run("--record", tmp_path / "nowhere" / "levels.csv"))
     path.write_text("\n".join([head, *(line + read for line, read in zip(lines, readings(), strict=True))]), "utf-8")
@@ -235,6 +236,12 @@ def test_another_board_does_not_use_it(meter: Path, tmp_path: Path) -> None:
     assert (source["power_w"], source["correction"], source["calibrated"]) == (6.0, None, None)
     assert f"on {MODEL}: not this board" in run("--show").output
     assert "is of another sensor" in message(run("--meter", meter, "--readings", tmp_path / "levels.csv"))
+
+
+def test_levels_recorded_under_another_shunt_are_refused(meter: Path, tmp_path: Path) -> None:
+    levels = table(tmp_path / "levels.csv")
+    write(meter, {"shunt_resistor": 10_000})
+    assert "shunt of 10 mOhm" in message(run("--meter", meter, "--readings", levels))
 
 
 def test_one_that_cannot_be_used_is_told_and_the_sensor_shown_as_it_is(meter: Path, tmp_path: Path) -> None:

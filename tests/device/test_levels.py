@@ -1,6 +1,7 @@
 """Levels of load: which there are, that each is held while the sensor is sampled and the meter is read, what is typed."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,7 @@ def test_a_table_is_filled_in_and_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("readings", "says"),
-    [(("2.9", ""), "line 3 of .*'' is no number"), (("2.9", "8.1,9"), "line 3 of .* has 7 columns, not 6")],
+    [(("2.9", ""), "line 3 of .*'' is no number"), (("2.9", "8.1,9"), "line 3 of .* has 9 columns, not 8")],
 )
 def test_a_table_that_is_not_complete_is_refused(readings: tuple[str, ...], says: str, tmp_path: Path) -> None:
     path = tmp_path / "levels.csv"
@@ -166,6 +167,13 @@ def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     path.write_text("level,meter_w\n0,2.9\n", "utf-8")
     with pytest.raises(CalibrationError, match=",".join(COLUMNS)):
         read_levels(path, SENSOR)
-    write_levels(path, Sensor("another board", "pmic-ioctl", "sum of PMIC rails", None, None), [RecordedLevel(0, 2.0)])
-    with pytest.raises(CalibrationError, match=r"line 2 of .* is of another sensor than pmic-ioctl"):
-        read_levels(path, SENSOR)
+    others = (replace(SENSOR, board="another"), replace(SENSOR, correction="+5%"), replace(SENSOR, shunt_ohm=0.01))
+    for other in others:
+        write_levels(path, other, [RecordedLevel(0, 2.0)])
+        filled_in(path, "2.9")
+        with pytest.raises(CalibrationError, match=r"line 2 of .* is of another sensor than pmic-ioctl"):
+            read_levels(path, SENSOR)
+    corrected = Sensor("a board", "hwmon", "ina226", "1.1 x, as the maker says", 0.01)
+    write_levels(path, corrected, [RecordedLevel(0, 2.0)])
+    filled_in(path, "2.9")
+    assert read_levels(path, corrected) == [Level(2.0, 2.9)]
