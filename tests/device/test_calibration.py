@@ -112,6 +112,11 @@ def test_more_levels_than_the_table_knows_are_taken_for_its_last() -> None:
             levels((2.0, 3.0), (3.5, 4.0), (5.0, 6.4), (6.5, 8.0)),
             r"meter's 4.00 W lies -0.48 W from the line, more than 5%",
         ),
+        (
+            # 5% of what the meter changes are 0.22 W, of its largest reading 0.72 W
+            levels((12.0, 10.0), (13.5, 11.2), (15.0, 13.3), (16.5, 14.5)),
+            r"W lies [+-]0.\d\d W from the line, more than 5%",
+        ),
     ],
 )
 def test_readings_that_make_no_calibration_are_refused(given_levels: list[Level], says: str) -> None:

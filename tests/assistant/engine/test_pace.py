@@ -69,6 +69,7 @@ def test_passages_behind_the_best_one_come_along_where_they_are_read_soon() -> N
     assert fit_passages(passages, count_words, 100, 13) == [passages[0], passages[2]]
     assert fit_passages(passages, count_words, 100, 21) == passages
     assert fit_passages(passages, count_words, 14, 100) == [passages[0], passages[2]]
+    assert fit_passages(passages, count_words, 9, 100) == passages[:1]
 
 
 def test_what_a_prompt_takes_is_told_by_the_largest_size() -> None:

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from assistant.server.door import Door, DoorRules
 from assistant.server.errors import ApiError
-from assistant.server.grounding import Libraries, Room, Turns, ground
+from assistant.server.grounding import Grounded, Libraries, Room, Turns, ground
 from assistant.server.preparing import GoOn, Preparing
 from assistant.server.service import Activity
 from assistant.server.wire import Message
@@ -81,6 +81,27 @@ def test_a_prompt_that_is_being_counted_keeps_no_search_waiting() -> None:
     assert libraries.search(("starter",), "What is asthma?", 1)
     found.set()
     asking.join()
+
+
+def test_what_is_read_soon_is_counted_from_the_bare_question() -> None:
+    libraries = Libraries()
+    question = Message(role="user", content="How is croup treated in a child with stridor at rest?")
+
+    def grounded(new: int) -> Grounded:
+        def find(text: str, _: int, note: str | None) -> Any:
+            return libraries.search(("starter",), text, 2, note)
+
+        return ground(libraries.index(("starter",)), find, [question], characters, Room(100_000, new))
+
+    both = grounded(100_000)
+    assert len(both.sources) == 2
+    _, passages, _ = both.turns  # between system message and question
+    new = characters([passages])
+    assert [len(grounded(most).sources) for most in (new, new - 1)] == [2, 1]
+
+
+def characters(turns: Turns) -> int:
+    return sum(len(turn["content"]) for turn in turns)
 
 
 def leaving(left: asyncio.Event) -> HttpRequest:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from device.bench.series import Phase
-from device.bench.settings import Settings
+from device.bench.settings import IDLE_S, Settings
 from device.bench.table import idle_drift, sampling_cost, tabulate
 from device.bench.views import print_report
 from device.reading import Meter
@@ -106,6 +106,18 @@ def test_what_sampling_costs_is_free_of_drift() -> None:
     assert pairs.median == pytest.approx(1 - 1 / 1.03, abs=1.5e-3)
 
 
+def test_only_answers_of_one_length_tell_what_sampling_costs() -> None:
+    simulation = simulate(ROWS["Llama, Jetson"])
+    simulation.run.measure()
+    answers = list(simulation.run.series.answers)
+    whole = sampling_cost(answers)
+    answers[0] = replace(answers[0], tokens=answers[0].tokens // 2)
+    fewer = sampling_cost(answers)
+    assert whole is not None
+    assert fewer is not None
+    assert (whole.count, fewer.count) == (6, 5)
+
+
 def test_idle_that_drifts_too_far_leaves_no_power() -> None:
     simulation = simulate(ROWS["Llama, Pi"], drift_per_s=3e-4)
     simulation.run.measure()
@@ -142,6 +154,9 @@ def test_idle_phases_that_are_short_are_flagged() -> None:
     table = tabulate(series, simulation.settings)
     assert table.row.inference_w is not None
     assert table.flags == ("idle of 3 s, not 60",)
+    almost = replace(simulation.settings, idle_s=IDLE_S - 1)
+    assert tabulate(series, almost).flags == ("idle of 59 s, not 60",)
+    assert tabulate(series, replace(almost, idle_s=IDLE_S)).flags == ()
     assert tabulate(replace(series, trace=None), simulation.settings).flags == ()
 
 
