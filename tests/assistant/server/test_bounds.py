@@ -88,8 +88,8 @@ def test_what_is_read_soon_is_counted_from_the_bare_question() -> None:
     question = Message(role="user", content="How is croup treated in a child with stridor at rest?")
 
     def grounded(new: int) -> Grounded:
-        def find(text: str, _: int, note: str | None) -> Any:
-            return libraries.search(("starter",), text, 2, note)
+        def find(text: str, _: int, *rest: Any) -> Any:
+            return libraries.search(("starter",), text, 2, *rest)
 
         return ground(libraries.index(("starter",)), find, [question], characters, Room(100_000, new))
 
