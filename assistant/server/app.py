@@ -88,8 +88,9 @@ async def _lifespan(
         service.draining = True
         with suppress(asyncio.CancelledError):
             await loading
-        await asyncio.to_thread(service.preparing.close)
-        if service.loaded is not None:
+        # A model that is still used must not be freed: it goes with the process.
+        unused = await asyncio.to_thread(service.preparing.close)
+        if service.loaded is not None and unused:
             await asyncio.to_thread(service.loaded.close)
         await asyncio.to_thread(service.power.monitor.stop)
 

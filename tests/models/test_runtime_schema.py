@@ -126,6 +126,46 @@ def test_patterns_to_be_met_at_once_are_refused_before_they_are_compiled(compile
     compiler.compile({"type": "string", "pattern": "^[a-z]{1,9}$"})
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "multipleOf": 99_999_989},
+        {"type": "integer", "multipleOf": 10**400},
+        {"type": "number", "multipleOf": 9.9991},
+        {"type": "integer", "allOf": [{"multipleOf": 97}, {"multipleOf": 89}, {"multipleOf": 83}]},
+        {"anyOf": [{"multipleOf": each} for each in (997, 991, 983, 977)]},
+        {"$defs": {"a": {"multipleOf": 97}, "b": {"multipleOf": 0.89}}, "items": {"multipleOf": 8.3}},
+    ],
+)
+def test_multiples_that_would_take_long_are_refused_before_they_are_compiled(
+    compiler: SchemaCompiler, schema: dict[str, Any]
+) -> None:
+    with pytest.raises(SchemaError, match=r"least common multiple of all multipleOf .* is above 10000; leave some out"):
+        compiler.compile(schema)
+
+
+@pytest.mark.parametrize(("written", "may_end"), [("36", True), ("37", False)])
+def test_multiples_are_kept_to(model: Model, compiler: SchemaCompiler, written: str, may_end: bool) -> None:
+    """All of these have 3000 in common."""
+    others = {"anyOf": [{"multipleOf": each} for each in (0.25, 10, 60, 1000, 0)]}
+    matcher = compiler.compile({"$defs": {"others": others}, "type": "integer", "multipleOf": 12})
+    texts = [model.token_bytes(token) for token in range(model.n_vocab)]
+    for digit in written:
+        matcher.accept(texts.index(digit.encode()))
+    logits = np.zeros(model.n_vocab, dtype=np.float32)
+    matcher.mask(logits)
+    ends = [token for token in range(model.n_vocab) if model.is_end(token)]
+    assert (logits[ends] == 0).any() == may_end
+
+
+@pytest.mark.parametrize("pattern", ["^a{1000000}$", "^((ab){1000,}){1000}$", "^a{00" + "9" * 5000 + "}$"])
+def test_a_pattern_that_repeats_too_often_is_refused(compiler: SchemaCompiler, pattern: str) -> None:
+    for schema in ({"type": "string", "pattern": pattern}, {"patternProperties": {pattern: {}}}):
+        with pytest.raises(SchemaError, match="counts whose product is above 20000"):
+            compiler.compile(schema)
+    compiler.compile({"type": "string", "pattern": "^[a-z]{0,30000}-[0-9]{4}-[0-9]{2}$"})
+
+
 def test_a_token_outside_the_schema_is_an_error(model: Model, compiler: SchemaCompiler) -> None:
     (token,) = model.tokenize("z", add_bos=False, parse_special=False)[-1:]
     matcher = compiler.compile(DOSE)

@@ -1,6 +1,8 @@
 """Texts that cannot fit are refused before they are tokenized or searched, and work for a client who has left is given up."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -15,6 +17,7 @@ from assistant.server.grounding import Grounded, Libraries, Room, Turns, ground
 from assistant.server.preparing import GoOn, Preparing
 from assistant.server.service import Activity
 from assistant.server.wire import Message
+from tests.assistant.conftest import IGNORED
 from tests.assistant.server.conftest import Served
 
 CHAT = "/v1/chat/completions"
@@ -135,8 +138,34 @@ def test_work_for_a_client_who_has_left_is_given_up_before_the_model_is_closed()
 
     asyncio.run(ask())
     proceed.set()
-    preparing.close()
+    assert preparing.close(60)
     assert ended.is_set()
+
+
+ENDLESS = """
+import asyncio, threading
+from assistant.server.preparing import Preparing
+from tests.assistant.server.test_bounds import leaving
+
+async def ask(preparing):
+    begun, left = threading.Event(), asyncio.Event()
+    asking = asyncio.create_task(preparing.run(leaving(left), lambda go_on: begun.set() or threading.Event().wait()))
+    waiting = [asyncio.create_task(preparing.run(leaving(left), lambda go_on: None)) for _ in range(4)]
+    await asyncio.to_thread(begun.wait)
+    await asyncio.gather(*waiting)
+    left.set()
+    await asyncio.gather(asking, return_exceptions=True)
+
+preparing = Preparing()
+asyncio.run(ask(preparing))
+print(preparing.close(0.1))
+"""
+
+
+def test_work_that_cannot_be_told_to_stop_keeps_no_process_from_its_end() -> None:
+    command = [sys.executable, *IGNORED, "-c", ENDLESS]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "False\n", "")
 
 
 def test_a_request_that_the_end_cuts_off_is_told_so() -> None:
