@@ -29,6 +29,8 @@ from assistant.server.service import Service
 
 _DRAIN_S = 20
 _RECEIVE_S = 10.0
+_SEND_S = 60.0
+"""For a client who reads nothing of what waits for it; a pager may keep `bedside ask` from reading for a while."""
 _BACKLOG = 256
 _ACCEPTED_AT_ONCE = 16
 """From one socket, before the first of them can be counted."""
@@ -106,6 +108,7 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: floa
         access_log=False,
         server_header=False,
         http=_Protocol,
+        ws="none",  # a request for an upgrade is one like any other
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_graceful_shutdown=_DRAIN_S,
         backlog=_ACCEPTED_AT_ONCE,
@@ -170,9 +173,13 @@ async def _stop_when_idle(server: "_Server", service: Service, idle_exit_s: floa
 
 
 class _Protocol(H11Protocol):
-    """One of so many at most. A request must be here within `_RECEIVE_S`: uvicorn alone waits for ever for the rest of it."""
+    """One of so many at most. A request must be here within `_RECEIVE_S`: uvicorn alone waits for ever for the rest of it.
+
+    What is sent must be taken: uvicorn alone waits for ever for that, too.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    _sending: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """The time runs from here, or from the first byte of the next request."""
@@ -182,11 +189,20 @@ class _Protocol(H11Protocol):
             transport.close()
             return
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # writing is paused as soon as anything waits to be taken
         self._deadline = self.loop.call_later(_RECEIVE_S, transport.close)
 
     def data_received(self, data: bytes) -> None:
         """It ends with the last byte of a request."""
         super().data_received(data)
+        self._expect_the_rest()
+
+    def on_response_complete(self) -> None:
+        """A part of the next request may have come with the last one: it was not looked at until now."""
+        super().on_response_complete()
+        self._expect_the_rest()
+
+    def _expect_the_rest(self) -> None:
         state = self.conn.their_state
         begun = state is h11.SEND_BODY or (state is h11.IDLE and bool(self.conn.trailing_data[0]))
         if not begun and self._deadline is not None:
@@ -194,6 +210,31 @@ class _Protocol(H11Protocol):
             self._deadline = None
         elif begun and self._deadline is None:
             self._deadline = self.loop.call_later(_RECEIVE_S, self.transport.close)
+
+    def pause_writing(self) -> None:
+        """Something waits to be taken."""
+        super().pause_writing()
+        self._expect_to_send(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """All is taken."""
+        super().resume_writing()
+        self._stop_sending()
+
+    def _expect_to_send(self, waiting: int) -> None:
+        self._sending = self.loop.call_later(_SEND_S, self._look_whether_sent, waiting)
+
+    def _look_whether_sent(self, waiting: int) -> None:
+        """A slow client is waited for; a close would wait for one who takes nothing."""
+        if (left := self.transport.get_write_buffer_size()) < waiting:
+            self._expect_to_send(left)
+        else:
+            self.transport.abort()
+
+    def _stop_sending(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
 
     def send_400_response(self, msg: str) -> None:
         """In the shape of all other refusals; into a response that has begun nothing is put."""
@@ -206,6 +247,7 @@ class _Protocol(H11Protocol):
         """No time is left to run out."""
         if self._deadline is not None:
             self._deadline.cancel()
+        self._stop_sending()
         super().connection_lost(exc)
 
 
