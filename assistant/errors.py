@@ -18,6 +18,9 @@ BedsideError
 
 from models.errors import BedsideError, TextError
 
+LOADING = "the model is being loaded; try again"
+"""What a server says until it can answer; its clients wait where they read this, and only then."""
+
 
 class LibraryError(BedsideError):
     """The passage library cannot be opened or does not exist."""

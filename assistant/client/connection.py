@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2 as httpx
 
-from assistant.errors import ServerError
+from assistant.errors import LOADING, ServerError
 
 _CONNECT_S = 2.0
 _GLANCE_S = 10.0
@@ -40,13 +40,15 @@ class Connection:
             return False
 
     def wait_until_ready(self, say: Callable[[str], None]) -> None:
-        """Until its model is loaded. Raises ServerError where that takes too long, or nobody answers any more."""
+        """Until its model is loaded. Raises ServerError where that takes too long, nobody answers any more, or it never will."""
         deadline = time.monotonic() + _LOADING_S
         said = False
         while not self.is_ready():
             with self._faults():
-                alive = self._client.get("/health", timeout=_GLANCE_S).status_code == 200
-            if not alive or time.monotonic() > deadline:
+                found = self._client.get("/ready", timeout=_GLANCE_S)
+            if found.status_code == 503 and (told := _told(found)) != LOADING:
+                raise ServerError(told)
+            if found.status_code not in (200, 503) or time.monotonic() > deadline:
                 raise ServerError(f"the server at {self.where} has not loaded its model within {_LOADING_S:g} s")
             if not said:
                 say("loading the model")
@@ -100,6 +102,14 @@ class Connection:
 def _check(found: httpx.Response) -> None:
     if found.status_code != 200:
         raise ServerError(str(found.json()["error"]["message"]))
+
+
+def _told(found: httpx.Response) -> str:
+    """The message of a refusal; where there is none, one says only that there is no answer yet."""
+    try:
+        return str(found.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return LOADING
 
 
 def _chunks(found: httpx.Response) -> Iterator[dict[str, Any]]:

@@ -72,6 +72,10 @@ class Embedder:
         if self._closing:
             raise EngineClosedError("the engine is shutting down; try again in a moment")
 
+    def wait(self) -> None:
+        """Until it has failed, or is closed; all that ran has then been told."""
+        self._thread.join()
+
     def stats(self) -> EngineStats:
         """What it does now, and has done so far; from any thread."""
         running = int(self._decoding is not None)

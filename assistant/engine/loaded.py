@@ -70,6 +70,10 @@ class _Loaded:
         """Raise EngineClosedError where it takes no request any more, with the reason."""
         self._engine.check_alive()
 
+    def wait(self) -> None:
+        """Until the engine has failed, or is closed; all that ran has then been told."""
+        self._engine.wait()
+
     def stats(self) -> EngineStats:
         """What the engine does now, and has done so far."""
         return self._engine.stats()

@@ -89,6 +89,10 @@ class Scheduler:
         if self._closing:
             raise EngineClosedError("the engine is shutting down; try again in a moment")
 
+    def wait(self) -> None:
+        """Until it has failed, or is closed; all that ran has then been told."""
+        self._thread.join()
+
     def stats(self) -> EngineStats:
         """What it does now, and has done so far; from any thread."""
         return EngineStats(

@@ -1,6 +1,7 @@
 """The application: routes, the door before them, and the model that is loaded behind them."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from assistant.ask.answer import INTENDED_USE
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
+from assistant.errors import EngineClosedError
 from assistant.safety.contacts import Contact
 from assistant.server.chat import chat_router
 from assistant.server.completions import completions_router
@@ -48,8 +50,8 @@ def create_app(  # noqa: PLR0917  (all that a server is made of)
 ) -> FastAPI:
     """An application that loads its model in the background, so that `/health` answers at once.
 
-    A failing load ends the server: `app.state.failure` holds what was raised. `monitor`, which `load` hands to the engine,
-    is started and stopped with it.
+    A failing load ends the server, and so does an engine that fails: `app.state.failure` holds the error. `monitor`,
+    which `load` hands to the engine, is started and stopped with it.
     """
     service = Service(name, Metrics(), LivePower(monitor), notice=notice, contacts=contacts, started_at=time.time())
     service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.stats())
@@ -118,5 +120,26 @@ async def _load(app: FastAPI, service: Service, load: Callable[[], LoadedModel |
     try:
         service.loaded = await asyncio.to_thread(load)
     except Exception as error:
-        app.state.failure = error
-        app.state.on_failure()
+        _fail(app, error)
+        return
+    # As a daemon: where work that uses the model cannot be stopped, the engine is never closed.
+    watching = partial(_watch_engine, asyncio.get_running_loop(), app, service, service.loaded)
+    threading.Thread(target=watching, name="bedside-watching", daemon=True).start()
+
+
+def _watch_engine(
+    loop: asyncio.AbstractEventLoop, app: FastAPI, service: Service, loaded: LoadedModel | LoadedEmbedder
+) -> None:
+    """A server without an engine would refuse everything for ever; what it ran is told first, in the same loop."""
+    loaded.wait()
+    try:
+        loaded.check_alive()
+    except EngineClosedError as error:
+        if not service.draining:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(_fail, app, error)
+
+
+def _fail(app: FastAPI, error: Exception) -> None:
+    app.state.failure = error
+    app.state.on_failure()

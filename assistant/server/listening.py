@@ -100,7 +100,7 @@ def tcp_socket(host: str, port: int) -> socket.socket:
 def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: float | None = None) -> None:
     """Serve until a signal, or for `idle_exit_s` without a request, then let running answers finish.
 
-    Raises what loading the model raised, KeyboardInterrupt.
+    Raises what loading the model raised, or what its engine failed with, and KeyboardInterrupt.
     """
     config = uvicorn.Config(
         app,

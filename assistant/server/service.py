@@ -9,7 +9,7 @@ from typing import Any
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.engine.request import Finished, Request
 from assistant.engine.usage import Usage
-from assistant.errors import EngineClosedError, PromptTooLongError
+from assistant.errors import LOADING, EngineClosedError, PromptTooLongError
 from assistant.safety.contacts import Contact
 from assistant.server.errors import ApiError
 from assistant.server.grounding import Libraries
@@ -59,11 +59,7 @@ class Service:
     def ready(self) -> LoadedModel | LoadedEmbedder:
         """The model of either kind, once it is loaded. Raises EngineClosedError before."""
         if self.loaded is None or self.draining:
-            raise EngineClosedError(
-                "the server is shutting down; try again later"
-                if self.draining
-                else "the model is being loaded; try again"
-            )
+            raise EngineClosedError("the server is shutting down; try again later" if self.draining else LOADING)
         self.loaded.check_alive()
         return self.loaded
 

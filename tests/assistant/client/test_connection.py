@@ -139,6 +139,18 @@ def test_loading_is_waited_for_and_said_once() -> None:
     assert (left, said) == (0, ["loading the model"])
 
 
+def test_what_a_server_refuses_with_is_told_at_once_unless_it_loads() -> None:
+    def refused(message: str) -> Respond:
+        return lambda handler: send(handler, json.dumps({"error": {"message": message}}).encode(), 503)
+
+    with (
+        serving(refused("m.gguf was written to; start it again")) as url,
+        Connection(url) as connection,
+        pytest.raises(ServerError, match="was written to; start it again"),
+    ):
+        connection.wait_until_ready(lambda _: None)
+
+
 def test_a_server_that_fails_to_load_is_not_waited_for() -> None:
     with serving(lambda handler: send(handler, b"", 500)) as url, Connection(url) as connection:
         with pytest.raises(ServerError, match="has not loaded its model"):

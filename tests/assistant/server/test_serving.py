@@ -1,5 +1,6 @@
 """Starting, loading, draining, and what the sockets refuse."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from assistant.server.listening import unix_socket
+from models.resolve import resolve_gguf
 from tests.assistant.conftest import IGNORED, Bedside
 from tests.assistant.server.conftest import Served, start, stop
 
@@ -83,6 +85,28 @@ def test_a_model_that_cannot_be_loaded_ends_it_with_one_line(
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "b.sock").exists()
+
+
+def test_an_engine_that_fails_ends_it_with_one_line_once_all_are_told(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(resolve_gguf("reference").read_bytes())
+    os.utime(path, ns=(0, 0))
+    served = start(tmp_path, environment, "--model", str(path))
+    with served.local() as client, client.stream("POST", CHAT, json={**LONG, "max_tokens": 1800, "stream": True}) as it:
+        lines = it.iter_lines()
+        next(line for line in lines if '"content":"' in line)
+        os.utime(path)
+        told = [line for line in lines if line]
+    assert "m.gguf was written to while it was in use" in told[-1]
+    assert told[-1].startswith('data: {"error"')
+    _, said = served.process.communicate(timeout=30)
+    assert served.process.returncode == 1
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert "m.gguf was written to while it was in use" in said
+    assert not served.socket.exists()
 
 
 def test_a_socket_in_use_is_refused_and_a_dead_one_replaced(
