@@ -117,7 +117,9 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(ApiError(error.status_code, str(error.detail), "http_error"))
+        refusal = answer(ApiError(error.status_code, str(error.detail), "http_error"))
+        refusal.headers.update(error.headers or {})  # a 405 must name what is allowed
+        return refusal
 
     @app.exception_handler(ApiError)
     @app.exception_handler(BedsideError)

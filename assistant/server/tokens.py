@@ -8,6 +8,8 @@ from fastapi import Request as HttpRequest
 from fastapi.concurrency import run_in_threadpool
 
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
+from assistant.errors import PromptTooLongError
+from assistant.server.errors import ApiError
 from assistant.server.preparing import GoOn
 from assistant.server.service import Service, check_length, text_ids
 from assistant.server.shapes import Detokenized, Tokenized, TokenizerInfo
@@ -41,7 +43,10 @@ def tokens_router(service: Service) -> APIRouter:
 def _ids(service: Service, body: TokenizeRequest, go_on: GoOn) -> list[int]:
     go_on()
     if body.messages is None:
-        return _text_ids(service.ready(), body.prompt or "", body.add_special_tokens)
+        try:
+            return _text_ids(service.ready(), body.prompt or "", body.add_special_tokens)
+        except PromptTooLongError as error:
+            raise ApiError(400, str(error), "context_length_exceeded", "prompt") from error
     asked, turns = service.text_model(), [message.turn for message in body.messages]
     check_length(asked, (turn["content"] for turn in turns))
     return asked.template.prompt_ids(asked.model, turns)

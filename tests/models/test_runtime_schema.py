@@ -121,6 +121,9 @@ def test_patterns_to_be_met_at_once_are_refused_before_they_are_compiled(compile
     for schema in (endless, {"properties": {"x": endless}}, overlapping, {"anyOf": [overlapping]}):
         with pytest.raises(SchemaError, match="several patterns met at once"):
             compiler.compile(schema)
+    for pair in ({"pattern": "^b"}, {"format": "date"}, {"$ref": "#/$defs/a"}):
+        with pytest.raises(SchemaError, match="several patterns met at once"):
+            compiler.compile({"$defs": {"a": {"type": "string"}}, "allOf": [{"pattern": "^a"}, pair]})
     inherited = {"$defs": {"a": {"type": "object"}, "b": {"properties": {"x": {"type": "string"}}}}}
     compiler.compile({**inherited, "allOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}]})
     compiler.compile({"type": "string", "pattern": "^[a-z]{1,9}$"})

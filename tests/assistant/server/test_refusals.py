@@ -114,6 +114,8 @@ IMAGE = [{"type": "text", "text": "Is this a rash?"}, {"type": "image_url", "ima
         (COMPLETIONS, {"prompt": "cough " * 5000}, "prompt", "tokens"),
         (COMPLETIONS, {"prompt": "cough " * 5000, "stream": True}, "prompt", "tokens"),
         (COMPLETIONS, {"prompt": [2**30]}, "prompt", "outside the vocabulary"),
+        ("/tokenize", {"prompt": "cough " * 80_000}, "prompt", "characters"),
+        ("/tokenize", chat_of("cough " * 80_000), "messages", "characters"),
         ("/detokenize", {"tokens": [2**30]}, "tokens", "outside the vocabulary"),
         (COMPLETIONS, {"prompt": "x", "stop": ["a"] * 17}, "stop", "at most 16 items"),
         (COMPLETIONS, {"prompt": "x", "stop": [""]}, "stop", "stop.0: String should have at least 1 character"),
@@ -130,6 +132,13 @@ def test_the_field_and_what_is_wrong_with_it_are_named(
     told = refusal(served, path, body)
     assert (told["param"], said in told["message"]) == (param, True), told
     assert "Zebulon" not in told["message"]
+
+
+def test_a_method_that_a_path_does_not_have_is_answered_with_those_it_has(served: Served) -> None:
+    with served.local() as client:
+        found = client.get("/tokenize")
+    assert (found.status_code, found.headers["Allow"]) == (405, "POST")
+    assert found.json()["error"]["code"] == "http_error"
 
 
 def test_an_empty_body_is_said_to_be_none(served: Served) -> None:
