@@ -124,7 +124,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contact
     from assistant.server.door import LOCAL_HOSTS, DoorRules, names_of
     from assistant.server.listening import remove_socket, run_server, tcp_socket, unix_socket
     from device.monitor import Monitor
-    from models.grounding import SYSTEM, SYSTEM_PLAIN
+    from models.grounding import SYSTEM_PLAIN, SYSTEM_UNTRUSTED
 
     key = None if doors.key_file is None else _read_key(doors.key_file)
     if doors.port is not None and doors.host not in LOCAL_HOSTS and key is None:
@@ -132,7 +132,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contact
     contacts = read_contacts(contacts_file)
     monitor = Monitor(meter=meter)
     chosen = choose_model(model)
-    kept = (*sizes.kept_prompts, SYSTEM, SYSTEM_PLAIN)
+    kept = (*sizes.kept_prompts, SYSTEM_UNTRUSTED, SYSTEM_PLAIN)
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
     rules = DoorRules(key, names_of(doors.host))
     load = partial(open_model, chosen.path, settings, monitor)

@@ -21,7 +21,7 @@ from assistant.knowledge.search import Hit, search
 from assistant.plaintext import Trimmer, plain
 from assistant.server.errors import ApiError
 from assistant.server.wire import Message
-from models.grounding import SYSTEM, note_text, render_passages
+from models.grounding import SYSTEM_UNTRUSTED, note_text, render_passages
 
 MAX_PASSAGES = 4
 PREFILL_S = 10.0
@@ -88,7 +88,8 @@ def ground(
     if messages[-1].role != "user":
         raise ApiError(400, "messages: with knowledge the last one is the user's question", "invalid_value", "messages")
     sources: list[LibraryPassage] = []
-    turns: Turns = [] if any(message.turn["role"] == "system" for message in messages) else [_turn("system", SYSTEM)]
+    has_system = any(message.turn["role"] == "system" for message in messages)
+    turns: Turns = [] if has_system else [_turn("system", SYSTEM_UNTRUSTED)]
     run = len(messages) - 1
     while run and messages[run - 1].role == "user":
         run -= 1  # a note before the question belongs to it
