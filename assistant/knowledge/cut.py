@@ -11,6 +11,7 @@ from itertools import groupby
 from assistant.knowledge.importers.manuscript import Manuscript, Paragraph, Section
 from assistant.knowledge.library import Document, LibraryPassage, passage_id
 from assistant.plaintext import plain, plain_line
+from models.grounding import unmarked
 from models.sentences import split_sentences
 
 MAX_PASSAGE_CHARACTERS = 1200
@@ -18,7 +19,6 @@ MAX_PASSAGE_CHARACTERS = 1200
 MAX_DOCUMENT_PASSAGES = 64
 """A document is what is ranked first; one that is about everything would be found for everything."""
 _LONGEST_LINE = 200
-_MARK = re.compile(r"\[(\d{1,3})\]")
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 
 
@@ -159,7 +159,7 @@ def _split_words(sentence: str) -> Iterator[str]:
 def clean(text: str) -> str:
     """One paragraph as a line that is safe to show and to cite: no control characters, and no `[3]`, which would read
     as a citation of passage 3 where the text meant its own list of references."""
-    return plain_line(_MARK.sub(r"(\1)", unicodedata.normalize("NFC", plain(text))))
+    return plain_line(unmarked(unicodedata.normalize("NFC", plain(text))))
 
 
 def _line(text: str) -> str:

@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.local_server import serve_locally
 
 REPOSITORY = "clinic/tiny"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -60,18 +62,9 @@ def serve_hub(files: dict[str, bytes], lfs: set[str]) -> Iterator[HubState]:
     class Handler(_HubHandler):
         hub = state
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with serve_locally(Handler, state.release) as url:
+        state.url = url
         yield state
-    finally:
-        state.release.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _HubHandler(BaseHTTPRequestHandler):
