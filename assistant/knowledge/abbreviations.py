@@ -1,7 +1,7 @@
 """Medical abbreviations and other names of the same thing, as groups in which each member stands for the others.
 
-An abbreviation with several meanings keeps them all: `MS` is multiple sclerosis and mitral stenosis, and
-which of them is meant is not for the search to say.
+Medicines are such groups, too. An abbreviation with several meanings keeps them all: `MS` is multiple sclerosis and mitral
+stenosis, and which of them is meant is not for the search to say.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from assistant.knowledge.medicines import medicines
 from assistant.knowledge.words import words
 
 # Written small these are words or units of their own.
@@ -62,6 +63,9 @@ def _groups() -> Iterator[tuple[frozenset[str], Reading]]:
         sure = [name for name in abbreviations if len(readings) == 1 and name not in _ONLY_IN_CAPITALS]
         for reading in readings:
             yield frozenset(abbreviations), tuple(dict.fromkeys((*sure, *map(_name, reading.split(", ")))))
+    for medicine in medicines():
+        whole = (" ".join(medicine.parts),) if medicine.parts else ()
+        yield frozenset(), tuple(dict.fromkeys(map(_name, (*medicine.names, *whole))))
 
 
 def _name(text: str) -> str:

@@ -9,8 +9,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from assistant.knowledge.drugs import drug_names
 from assistant.knowledge.library import Document, LibraryPassage
+from assistant.knowledge.medicines import drug_names
 from assistant.knowledge.spelling import Speller
 from assistant.knowledge.volume import Table, Volume
 from assistant.knowledge.words import words

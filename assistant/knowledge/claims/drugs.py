@@ -1,12 +1,13 @@
 """Drug names in a text: international, American, British and brand names of one substance are one; combinations are theirs.
 
-The names are in `drugs.txt`; one that is not there is known by its ending.
+One that is not among `medicines` is known by its ending.
 """
 
 import re
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
+
+from assistant.knowledge.medicines import medicines
 
 _WORD = re.compile(r"[^\W_](?:[^\W_]|-(?=[^\W_]))*")
 _LONGEST_NAME = 3
@@ -56,15 +57,7 @@ def _longest(words: list[str], names: dict[tuple[str, ...], tuple[str, ...]]) ->
 
 @cache
 def _names() -> dict[tuple[str, ...], tuple[str, ...]]:
-    names: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for line in files("assistant.knowledge.claims").joinpath("drugs.txt").read_text("utf-8").splitlines():
-        if not line or line.startswith("#"):
-            continue
-        written, _, parts = line.partition("=")
-        spellings = written.split()
-        substances = tuple(parts.split()) or (spellings[0],)
-        names.update({tuple(name.split("_")): substances for name in spellings})
-    return names
+    return {tuple(name.split()): each.parts or each.names[:1] for each in medicines() for name in each.names}
 
 
 @cache

@@ -3,7 +3,7 @@
 from importlib.resources import files
 
 from assistant.knowledge.abbreviations import expansions
-from assistant.knowledge.drugs import drug_names
+from assistant.knowledge.medicines import drug_names
 from assistant.knowledge.words import words
 
 

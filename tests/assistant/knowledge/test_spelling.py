@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.knowledge.drugs import drug_names
+from assistant.knowledge.medicines import drug_names
 from assistant.knowledge.spelling import Speller
 
 CONDITIONS = "asthma pneumonia diarrhea hemorrhage psoriasis parkinson crohn chest pain leukemia heart attack".split()
