@@ -126,9 +126,22 @@ def supports_gpu() -> bool:
     return bool(llama().llama_supports_gpu_offload())
 
 
+def has_amx() -> bool:
+    """Whether repacked weights would be multiplied by AMX tiles, as on Xeons since 2023.
+
+    GCC drops most of the tiles' configuration there, so that the first product ends the process (llama.cpp's pull request
+    26954, open in 0.3.36): weights stay as they are mapped then, and are multiplied by AVX-512.
+    """
+    return "AMX_INT8 = 1" in _system_info()
+
+
 def library_build() -> str:
     """The library's version and what it was compiled for: a state that one build saved is none of another's."""
-    return f"{version('llama-cpp-python')} {llama().llama_print_system_info().decode('utf-8', 'replace').strip()}"
+    return f"{version('llama-cpp-python')} {_system_info()}"
+
+
+def _system_info() -> str:
+    return str(llama().llama_print_system_info().decode("utf-8", "replace").strip())
 
 
 def default_threads() -> int:
