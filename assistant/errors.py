@@ -16,6 +16,9 @@ BedsideError
     └── DocumentError      a document cannot be taken into a library
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from models.errors import BedsideError, TextError
 
 LOADING = "the model is being loaded; try again"
@@ -47,7 +50,11 @@ class MemoryBudgetError(BedsideError):
 
 
 class ServerError(BedsideError):
-    """No server answers, or it refuses."""
+    """No server answers, or it refuses; `red_flags` is the server's object where it screened what it refused."""
+
+    def __init__(self, message: str, red_flags: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.red_flags = red_flags
 
 
 class ServeError(BedsideError):

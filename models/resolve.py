@@ -3,8 +3,9 @@
 import difflib
 from pathlib import Path
 
-from models.builtin import REFERENCE_ID, reference_folder, reference_gguf
+from models.builtin import REFERENCE_ID, reference_checksums, reference_folder, reference_gguf
 from models.catalogue import catalogue, find_in_catalogue
+from models.disk import hash_file, storage_errors
 from models.errors import ModelFileError, ModelNotFoundError
 from models.store import Manifest, Store
 
@@ -39,6 +40,24 @@ def resolve_gguf(name_or_path: str | Path, store: Store | None = None) -> Path:
     if path.suffix == ".gguf":
         raise ModelFileError(f"{name} does not exist: check the path")
     raise _not_there(name, store)
+
+
+def gguf_sha256(name_or_path: str | Path, store: Store | None = None) -> str:
+    """sha256, as 64 hex digits, of the file that `resolve_gguf` finds: as recorded where it came with the program or lies
+    in the store, which `bedside models verify` holds against the file; of another it is read off the file itself.
+
+    Raises:
+        ModelNotFoundError, ModelFileError: as `resolve_gguf`.
+    """
+    name, store = str(name_or_path), store or Store()
+    path = resolve_gguf(name, store)
+    if name == REFERENCE_ID:
+        return reference_checksums()[path.name]
+    manifest = store.find(name)
+    if manifest is not None and manifest.kind == "gguf":
+        return manifest.files[0].sha256
+    with storage_errors(path):
+        return hash_file(path)
 
 
 def resolve_checkpoint(name_or_path: str | Path, store: Store | None = None) -> Path:

@@ -14,6 +14,15 @@ INTENDED_USE = "for clinicians, not for patients"
 
 
 @dataclass(frozen=True)
+class Versions:
+    """What an answer was made with: the server's release, its model's file, and each library that was searched."""
+
+    bedside: str
+    model_sha256: str
+    libraries: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Answer:
     """`text` has neither terminal controls nor white space around it; `sources` are numbered from 1 in their order."""
 
@@ -27,6 +36,7 @@ class Answer:
     """The server's usage block."""
     model: str
     notice: str | None
+    versions: Versions
     refused: bool = False
     """Whether the server answered in the model's place, since the means to harm somebody were asked for."""
 
@@ -41,4 +51,5 @@ class Answer:
             "usage": dict(self.usage),
             "model": self.model,
             "notice": self.notice,
+            "versions": asdict(self.versions),
         }

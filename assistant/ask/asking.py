@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, get_args
 
-from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer
+from assistant.ask.answer import MAX_ANSWER_TOKENS, Answer, Versions
+from assistant.client.connection import Connection
 from assistant.client.finding import connect
 from assistant.errors import ServerError
 from assistant.knowledge.citations import Check
@@ -13,6 +14,20 @@ from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import Trimmer, plain
 from assistant.safety.views import Line, finding_lines, status
 from models.grounding import SYSTEM_PLAIN, note_message
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The next piece of the answer's text; joined they are the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """What the red-flag screen found, as lines to show above the answer; none where it found nothing."""
+
+    lines: tuple[Line, ...]
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,10 @@ class Question:
             ("question", {"role": "user", "content": self.text}),
         ]
 
+    def flagged(self, red_flags: Mapping[str, Any]) -> Flagged:
+        """The server's `red_flags` object in words of this question."""
+        return Flagged(tuple(finding_lines(red_flags, [(name, message["content"]) for name, message in self.messages])))
+
     @property
     def body(self) -> dict[str, Any]:
         """As the API takes it."""
@@ -47,41 +66,36 @@ class Question:
         }
 
 
-@dataclass(frozen=True)
-class Piece:
-    """The next piece of the answer's text; joined they are the answer."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Flagged:
-    """What the red-flag screen found, as lines to show above the answer; none where it found nothing."""
-
-    lines: tuple[Line, ...]
-
-
 def ask_server(question: Question, say: Callable[[str], None]) -> Iterator[Flagged | Piece | Answer]:
     """Red flags before anything is read, then pieces as they come; the answer last. `say` hears what is waited for.
 
     Raises BedsideError. Closing the iterator ends the work on the server.
     """
     with connect(question.url, question.model, say) as connection:
-        told, trimmer = _Told(), Trimmer()
-        named = [(name, message["content"]) for name, message in question.messages]
-        flagged = False
         try:
-            for text in told.texts(connection.chat(question.body), say):
-                if not flagged:
-                    yield Flagged(tuple(finding_lines(told.fields["red_flags"], named)))
-                    flagged = True
-                if piece := trimmer.push(text):
-                    told.text += piece
-                    yield Piece(piece)
-            answer = told.answer()
+            yield from _events(question, connection, say)
         except (LookupError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
             raise ServerError(f"what answers at {connection.where} is no Bedside server; check the address") from error
-        yield answer
+
+
+def _events(
+    question: Question, connection: Connection, say: Callable[[str], None]
+) -> Iterator[Flagged | Piece | Answer]:
+    told, trimmer = _Told(), Trimmer()
+    flagged = False
+    try:
+        for text in told.texts(connection.chat(question.body), say):
+            if not flagged:
+                yield question.flagged(told.fields["red_flags"])
+                flagged = True
+            if piece := trimmer.push(text):
+                told.text += piece
+                yield Piece(piece)
+    except ServerError as error:
+        if error.red_flags is not None and not flagged:  # what is too long to be answered was screened all the same
+            yield question.flagged(error.red_flags)
+        raise
+    yield told.answer()
 
 
 @dataclass
@@ -120,7 +134,15 @@ class _Told:
         if evidence not in get_args(Evidence) or not isinstance(notice, str | None) or "bedside" not in self.usage:
             raise ValueError("fields of another kind of server")
         status(flags)  # raises where a field of theirs is missing
-        return Answer(self.text, sources, evidence, checks, flags, self.usage, self.model, notice, refused=self.refused)
+        versions = _versions(self.fields["versions"])
+        return Answer(
+            self.text, sources, evidence, checks, flags, self.usage, self.model, notice, versions, refused=self.refused
+        )
+
+
+def _versions(content: Mapping[str, Any]) -> Versions:
+    libraries = {str(name): str(version) for name, version in content["libraries"].items()}
+    return Versions(str(content["bedside"]), str(content["model_sha256"]), libraries)
 
 
 def _check(content: Mapping[str, Any]) -> Check:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from models.builtin import REFERENCE_ID
 from models.gguf_header import read_header
-from models.resolve import resolve_gguf
+from models.resolve import gguf_sha256, resolve_gguf
 from models.runtime.trial import trial_load
 
 REFERENCE_NOTICE = "reference model: not for clinical use"
@@ -18,6 +18,7 @@ class ChosenModel:
 
     path: Path
     name: str
+    sha256: str
     notice: str | None
 
 
@@ -34,4 +35,5 @@ def choose_model(name: str) -> ChosenModel:
         trial_load(path)
     exported_from = str(header.metadata.get("general.name", "")).casefold()
     is_reference = name == REFERENCE_ID or re.match(rf"(bedside[ -])?{REFERENCE_ID}\b", exported_from)
-    return ChosenModel(path, path.name if by_path else name, REFERENCE_NOTICE if is_reference else None)
+    shown = path.name if by_path else name
+    return ChosenModel(path, shown, gguf_sha256(name), REFERENCE_NOTICE if is_reference else None)

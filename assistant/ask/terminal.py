@@ -20,6 +20,7 @@ from assistant.plaintext import plain_line
 from assistant.safety.views import Line, status, wrapped
 
 _MAX_WIDTH = 100
+_SHOWN_DIGITS = 12  # of a file's sha256
 _MAX_QUOTE = 160  # characters of a sentence that a warning repeats
 _REASONS = {
     "number": "number not in the source for this",
@@ -149,6 +150,7 @@ class Screen:
         self._line("")
         self._line(f"Evidence: {evidence(answer)}", indent="          ")
         self._line(f"Red flags: {status(answer.red_flags)}", indent="           ")
+        self._line(made_with(answer), "dim", indent="           ")
         self._line(summary(answer), "dim")
 
     def _sources(self, answer: Answer) -> None:
@@ -228,7 +230,7 @@ def evidence(answer: Answer) -> str:
 
 
 def summary(answer: Answer) -> str:
-    """Speed, time to first token, energy where it was measured, model and notice in one line."""
+    """Speed, time to first token, energy where it was measured, and the model's notice in one line."""
     usage = answer.usage["bedside"]
     if usage["time_to_first_token_s"] is None:
         parts = ["no text generated"]
@@ -240,8 +242,14 @@ def summary(answer: Answer) -> str:
         estimated = ", estimated" if usage["kind"] == "estimated" else ""
         parts.append(f"{usage['joules']:.1f} J at {usage['watts']:.1f} W ({plain_line(usage['scope'])}{estimated})")
         parts.append(f"{usage['tokens_per_joule']:.2f} tok/J")
-    if answer.notice is None or not answer.notice.startswith(answer.model):
-        parts.append(f"model {plain_line(answer.model)}")
     if answer.notice:
         parts.append(answer.notice)
     return " · ".join(parts)
+
+
+def made_with(answer: Answer) -> str:
+    """Model, libraries and program with their versions, in one line."""
+    made = answer.versions
+    libraries = [f"library {plain_line(name)} {plain_line(version)}" for name, version in made.libraries.items()]
+    model = f"model {plain_line(answer.model)} {plain_line(made.model_sha256)[:_SHOWN_DIGITS]}"
+    return f"Made with: {' · '.join([model, *libraries, f'bedside {plain_line(made.bedside)}'])}"

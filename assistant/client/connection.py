@@ -101,7 +101,8 @@ class Connection:
 
 def _check(found: httpx.Response) -> None:
     if found.status_code != 200:
-        raise ServerError(str(found.json()["error"]["message"]))
+        told = found.json()
+        raise ServerError(str(told["error"]["message"]), told.get("bedside", {}).get("red_flags"))
 
 
 def _told(found: httpx.Response) -> str:

@@ -32,6 +32,11 @@ class Index:
         self.count = max(self._total("document_words"), LEAST_DOCUMENTS)
         """Of documents; by it a word is judged to be rare, so that a library of three counts as a larger one."""
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Each library's version by its name."""
+        return {volume.library: volume.version for volume in self._volumes}
+
     def rank_documents(self, terms: Iterable[str], phrases: Iterable[str], among: Iterable[int]) -> dict[int, float]:
         """Document number to score (above 0, larger is better), best first, of those `among` which any term is found.
 

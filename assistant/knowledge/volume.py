@@ -1,10 +1,12 @@
 """One library opened for reading: look-ups by word, by number and by id, in a file or in memory."""
 
+import hashlib
 import json
 import sqlite3
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +15,7 @@ from assistant.knowledge.library import Document, LibraryPassage, passage_id
 from assistant.knowledge.writing import SourceRecord, Writer
 
 Table = Literal["document_words", "passage_words"]
+_VERSION_DIGITS = 8
 # BM25 column weights: a word in the title or the keywords names the subject, one in the text may only mention it.
 _SCORES: dict[Table, str] = {
     "document_words": "bm25(document_words, 10.0, 8.0, 1.0, 1.0)",  # title, keywords, headings, text
@@ -33,6 +36,15 @@ class Volume:
         ((documents, passages),) = self.rows("SELECT count(*), coalesce(sum(passages), 0) FROM document")
         self.counts: dict[Table, int] = {"document_words": documents, "passage_words": passages}
         """How many there are of what a table indexes."""
+
+    @cached_property
+    def version(self) -> str:
+        """What it holds, in short: the day of its newest addition (else the newest date of a document) and a digest."""
+        digest = hashlib.sha256()
+        for name, content in self.rows("SELECT name, digest FROM document ORDER BY name"):
+            digest.update(f"{name} {content}\n".encode())
+        ((added, dated),) = self.rows("SELECT (SELECT max(added) FROM source), (SELECT max(date) FROM document)")
+        return f"{(added or dated or 'undated')[:10]}.{digest.hexdigest()[:_VERSION_DIGITS]}"
 
     @classmethod
     def open(cls, library: str, path: Path) -> "Volume":

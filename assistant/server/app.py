@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from assistant.ask.answer import INTENDED_USE
+from assistant.ask.model_choice import ChosenModel
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.errors import EngineClosedError
 from assistant.safety.contacts import Contact
@@ -40,9 +41,8 @@ _ROUTERS = (
 )
 
 
-def create_app(  # noqa: PLR0917  (all that a server is made of)
-    name: str,
-    notice: str | None,
+def create_app(
+    model: ChosenModel,
     load: Callable[[], LoadedModel | LoadedEmbedder],
     rules: DoorRules,
     monitor: Monitor,
@@ -53,7 +53,7 @@ def create_app(  # noqa: PLR0917  (all that a server is made of)
     A failing load ends the server, and so does an engine that fails: `app.state.failure` holds the error. `monitor`,
     which `load` hands to the engine, is started and stopped with it.
     """
-    service = Service(name, Metrics(), LivePower(monitor), notice=notice, contacts=contacts, started_at=time.time())
+    service = Service(model, Metrics(), LivePower(monitor), contacts=contacts, started_at=time.time())
     service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.stats())
     service.metrics.watch_power(monitor)
     # The pages of documentation would fetch their scripts from elsewhere.

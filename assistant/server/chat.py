@@ -1,8 +1,9 @@
 """`POST /v1/chat/completions`: plain conversations, and such that are answered from the libraries."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,6 +16,7 @@ from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check
 from assistant.safety.refusal import REFUSAL
+from assistant.server.errors import ApiError, api_error
 from assistant.server.follow import Followed, follow
 from assistant.server.grounding import (
     PREFILL_S,
@@ -34,6 +36,7 @@ from assistant.server.shapes import ChatCompletion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import Idle, unless_disconnected
 from assistant.server.wire import ChatRequest, Message
+from models.errors import BedsideError
 from models.grounding import NO_ANSWER
 from models.runtime.model import Model
 
@@ -46,10 +49,14 @@ def chat_router(service: Service) -> APIRouter:
     async def chat(body: ChatRequest, http: HttpRequest) -> Response:
         """Answer a conversation."""
         service.check_model(body.model)
-        reply = _Reply(service, body, await service.preparing.run(http, partial(_prepare, service, body)))
-        if body.stream:
-            return await stream(reply.frames(), http.url.path)
-        return JSONResponse(await unless_disconnected(http, reply.whole()))
+        flags = await service.preparing.run(http, lambda _: red_flags(body.messages, service.contacts))
+        try:
+            reply = _Reply(service, body, flags, await service.preparing.run(http, partial(_prepare, service, body)))
+            if body.stream:
+                return await stream(reply.frames(), http.url.path)
+            return JSONResponse(await unless_disconnected(http, reply.whole()))
+        except (ApiError, BedsideError) as error:  # a note may be too long to be answered, and yet tell of a danger
+            raise replace(api_error(error, http.url.path), red_flags=flags) from error
 
     return router
 
@@ -58,10 +65,11 @@ def chat_router(service: Service) -> APIRouter:
 class _Prepared:
     """What the engine is asked; nothing where the host answers: the libraries hold nothing on the question, or it is refused."""
 
-    red_flags: dict[str, Any]
     requests: list[Request]
     text: GroundedText | None
     """For a grounded answer."""
+    libraries: Mapping[str, str]
+    """The version of each library that was searched."""
     dropped: int
     """Messages that were left out to make room."""
     refused: bool = False
@@ -95,18 +103,17 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     messages: Sequence[Message] = body.messages
     if body.drops_oldest:
         messages = _without_oldest(messages, fits, answer_tokens)
-    arranged, dropped = arrange(messages), len(body.messages) - len(messages)
-    flags, refused = red_flags(body.messages, service.contacts), is_refused(body.messages)
+    arranged, refused = arrange(messages), is_refused(body.messages)
     sources = () if refused else arranged.sources
     text = GroundedText(sources, body.messages[-1].turn["content"]) if names else None
+    prepared = _Prepared([], text, service.libraries.index(names).versions, len(body.messages) - len(messages), refused)
     if refused or (names and not sources):
-        return _Prepared(flags, [], text, dropped, refused)
+        return prepared
     prompt = loaded.template.prompt_ids(loaded.model, arranged.turns)
+    ask = partial(service.requests, body, prompt, logprobs=body.logprob_count)
     if names:
-        requests = service.requests(body, prompt, most=answer_tokens, logprobs=body.logprob_count, ends_repetition=True)
-        return _Prepared(flags, requests, text, dropped)
-    requests = service.requests(body, prompt, most=most, schema=body.schema_of_answer, logprobs=body.logprob_count)
-    return _Prepared(flags, requests, None, dropped)
+        return replace(prepared, requests=ask(most=answer_tokens, ends_repetition=True))
+    return replace(prepared, requests=ask(most=most, schema=body.schema_of_answer))
 
 
 def _without_oldest(
@@ -130,15 +137,20 @@ def _room_for_answer(wanted: int | None, longest: int | None, context_tokens: in
 class _Reply:
     """One response, streamed or whole."""
 
-    def __init__(self, service: Service, body: ChatRequest, prepared: _Prepared) -> None:
+    def __init__(self, service: Service, body: ChatRequest, flags: dict[str, Any], prepared: _Prepared) -> None:
         self._service, self._body, self._requests = service, body, prepared.requests
         self._model = service.text_model().model
         self._head = {"id": new_id("chatcmpl"), "created": now(), "model": service.name}
         self._refused, self._text = prepared.refused, prepared.text
         found = () if prepared.text is None else prepared.text.sources
         self._first = {
-            **first_fields(prepared.red_flags, found, "off" if prepared.text is None else prepared.text.found),
-            "notice": service.notice,
+            **first_fields(flags, found, "off" if prepared.text is None else prepared.text.found),
+            "notice": service.chosen.notice,
+            "versions": {
+                "bedside": version("bedside"),
+                "model_sha256": service.chosen.sha256,
+                "libraries": dict(prepared.libraries),
+            },
             "dropped_messages": prepared.dropped,
         }
 

@@ -136,7 +136,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contact
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
     rules = DoorRules(key, names_of(doors.host))
     load = partial(open_model, chosen.path, settings, monitor)
-    app = create_app(chosen.name, chosen.notice, load, rules, monitor, contacts)
+    app = create_app(chosen, load, rules, monitor, contacts)
     path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)

@@ -26,10 +26,17 @@ class ErrorDetail(BaseModel):
     code: str
 
 
+class RefusedFields(BaseModel):
+    """Ours, of a conversation that was screened before it was refused; as with an answer."""
+
+    red_flags: dict[str, Any]
+
+
 class ErrorBody(BaseModel):
     """A refusal."""
 
     error: ErrorDetail
+    bedside: RefusedFields | None = None
 
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -69,12 +76,15 @@ class ApiError(Exception):
     message: str
     code: str
     param: str | None = None
+    red_flags: dict[str, Any] | None = None
+    """What was found in the conversation before it was refused."""
 
     @property
     def body(self) -> dict[str, Any]:
         """The JSON object."""
         kind = "invalid_request_error" if self.status < 500 and self.status != 429 else "server_error"
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+        ours = {} if self.red_flags is None else {"bedside": {"red_flags": self.red_flags}}
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}, **ours}
 
 
 _KNOWN: tuple[tuple[type[BedsideError], int, str, dict[str, str]], ...] = (

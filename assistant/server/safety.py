@@ -9,11 +9,26 @@ from assistant.safety.refusal import refused
 from assistant.safety.screen import screen
 from assistant.server.wire import Message
 
+_MOST_CHARACTERS = 2**18
+"""Four times what a context of 16,384 tokens holds; each hundred thousand take a quarter of a second."""
+_TOO_LONG = f"older text than the last {_MOST_CHARACTERS:,} characters was left out"
+
 
 def red_flags(messages: Sequence[Message], contacts: Sequence[Contact]) -> dict[str, Any]:
-    """The `red_flags` object over all user messages, notes among them. Passages are never part of them."""
+    """The `red_flags` object over all user messages, notes among them. Passages are never part of them.
+
+    Of more text than `_MOST_CHARACTERS` the latest messages are screened, and `reason` says so.
+    """
     asked = [number for number, message in enumerate(messages) if message.role == "user"]
-    return red_flag_fields(screen([messages[number].turn["content"] for number in asked], contacts), asked)
+    texts, left = {}, _MOST_CHARACTERS
+    for number in reversed(asked):
+        whole = messages[number].turn["content"]
+        texts[number] = whole[:left]  # from its beginning, so that places in it stay what they are
+        left -= len(texts[number])
+    fields = red_flag_fields(screen([texts[number] for number in asked], contacts), asked)
+    if left == 0:
+        fields |= {"screened": False, "reason": "; ".join(filter(None, (fields["reason"], _TOO_LONG)))}
+    return fields
 
 
 def is_refused(messages: Sequence[Message]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from assistant.ask.model_choice import ChosenModel
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.engine.request import Finished, Request
 from assistant.engine.usage import Usage
@@ -42,19 +43,23 @@ class Activity:
 class Service:
     """One server's state; no text of any request is part of it."""
 
-    name: str
+    chosen: ChosenModel
+    """Which model is served."""
     metrics: Metrics
     power: LivePower
     activity: Activity = field(default_factory=Activity)
     libraries: Libraries = field(default_factory=Libraries)
     preparing: Preparing = field(default_factory=Preparing)
-    notice: str | None = None
-    """What must be said with this model's answers."""
     contacts: tuple[Contact, ...] = ()
     """The operator's numbers for a patient at risk of self-harm."""
     loaded: LoadedModel | LoadedEmbedder | None = None
     started_at: float = 0.0
     draining: bool = False
+
+    @property
+    def name(self) -> str:
+        """The model's, as clients call it."""
+        return self.chosen.name
 
     def ready(self) -> LoadedModel | LoadedEmbedder:
         """The model of either kind, once it is loaded. Raises EngineClosedError before."""

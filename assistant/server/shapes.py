@@ -236,6 +236,14 @@ class SentenceCheck(_Shape):
     reasons: list[str]
 
 
+class Versions(_Shape):
+    """What an answer was made with; `libraries` are those that were searched, each with its version."""
+
+    bedside: str
+    model_sha256: str
+    libraries: dict[str, str]
+
+
 class ChatFields(_Shape):
     """Ours."""
 
@@ -243,6 +251,7 @@ class ChatFields(_Shape):
     evidence: Evidence
     sources: list[Source]
     notice: str | None
+    versions: Versions
     dropped_messages: int
     checks: list[SentenceCheck] | None = None
 

@@ -1,5 +1,6 @@
 """`bedside ask` through the real command with a real model file of random weights."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -20,12 +21,14 @@ def uti(bedside: Bedside, tiny_model: Path) -> dict[str, Any]:
     return answer
 
 
-def test_json_has_the_agreed_fields(uti: dict[str, Any]) -> None:
-    assert list(uti) == ["answer", "sources", "evidence", "red_flags", "checks", "usage", "model", "notice"]
+def test_json_has_the_agreed_fields(uti: dict[str, Any], tiny_model: Path) -> None:
+    assert list(uti) == ["answer", "sources", "evidence", "red_flags", "checks", "usage", "model", "notice", "versions"]
     assert uti["evidence"] == "insufficient"  # random words support nothing
     assert (uti["red_flags"]["screened"], uti["red_flags"]["findings"]) == (True, [])
     assert uti["model"] == "tiny.gguf"
     assert uti["notice"] is None
+    assert uti["versions"]["model_sha256"] == hashlib.sha256(tiny_model.read_bytes()).hexdigest()
+    assert list(uti["versions"]["libraries"]) == ["starter"]
 
 
 def test_json_sources_are_the_passages_of_the_prompt(uti: dict[str, Any]) -> None:
@@ -62,8 +65,9 @@ def test_text_output_ends_with_sources_evidence_and_speed(bedside: Bedside, tiny
     assert any(line.startswith("    Follows NICE NG109") for line in after)
     assert any(line.startswith("Evidence: insufficient") for line in after)
     assert any(line.startswith("Red flags: none found") for line in after)
+    assert after[-2].startswith("Made with: model tiny.gguf ")
+    assert "library starter 2026-11-21." in after[-2]
     assert "tok/s · first token" in after[-1]
-    assert after[-1].endswith("model tiny.gguf")
 
 
 def test_red_flags_stand_above_the_answer_and_name_where_they_were_found(
@@ -178,3 +182,14 @@ def test_an_unreadable_note_is_one_clear_error(bedside: Bedside, tiny_model: Pat
     note.chmod(0)
     done = bedside("ask", "--model", str(tiny_model), "--note", str(note), "fever in a child")
     assert (done.returncode, "Permission denied" in done.stderr) == (1, True)
+
+
+def test_what_is_too_long_to_be_answered_is_screened_all_the_same(
+    bedside: Bedside, tiny_model: Path, tmp_path: Path
+) -> None:
+    note = tmp_path / "note.txt"
+    note.write_text(f"BP 85/50. {'He coughs. ' * 4000}")
+    done = bedside("ask", "--model", str(tiny_model), "--note", str(note), "What now?")
+    assert done.returncode == 1
+    assert done.stdout.startswith("!! EMERGENCY: ")
+    assert "shorten" in done.stderr

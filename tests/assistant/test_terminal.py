@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.ask.answer import Answer
-from assistant.ask.terminal import Screen, WrappingWriter, evidence, found_sources, summary, warnings
+from assistant.ask.answer import Answer, Versions
+from assistant.ask.terminal import Screen, WrappingWriter, evidence, found_sources, made_with, summary, warnings
 from assistant.engine.request import Request
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
@@ -82,9 +82,9 @@ def answer() -> Answer:
         100, 21, decode_tokens=20, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length"
     ).as_json()
     flags: dict[str, Any] = {"screened": True, "reason": None, "rules": "2026-11", "findings": []}
-    return Answer(
-        text, starter_documents()[0].passages[:1], "insufficient", checks, flags, usage, "reference", "not for use"
-    )
+    versions = Versions("1.0", "5ba95aee" * 8, {"starter": "2026-11-21.9f3c1a7b"})
+    sources = starter_documents()[0].passages[:1]
+    return Answer(text, sources, "insufficient", checks, flags, usage, "reference", "not for use", versions)
 
 
 def test_warnings_name_sentence_source_and_reason(answer: Answer) -> None:
@@ -129,7 +129,7 @@ def test_the_passages_are_shown_in_full_where_the_evidence_is_insufficient(answe
 
 
 def test_the_last_line_gives_speed_model_and_notice(answer: Answer) -> None:
-    assert summary(answer) == "10.0 tok/s · first token 0.50 s · model reference · not for use"
+    assert summary(answer) == "10.0 tok/s · first token 0.50 s · not for use"
 
 
 @pytest.mark.parametrize(("kind", "told"), [("measured", "supply"), ("estimated", "supply, estimated")])
@@ -139,7 +139,7 @@ def test_the_last_line_gives_energy_where_it_was_measured(answer: Answer, kind: 
         100, 21, decode_tokens=20, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length", spent=spent
     ).as_json()
     assert summary(replace(answer, usage=usage)) == (
-        f"10.0 tok/s · first token 0.50 s · 14.0 J at 5.6 W ({told}) · 1.50 tok/J · model reference · not for use"
+        f"10.0 tok/s · first token 0.50 s · 14.0 J at 5.6 W ({told}) · 1.50 tok/J · not for use"
     )
 
 
@@ -151,7 +151,7 @@ def test_a_pipe_gets_plain_unwrapped_text(answer: Answer) -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0] == answer.text
     assert "\x1b" not in stream.getvalue()
-    assert lines[-1] == summary(answer)
+    assert lines[-2:] == [made_with(answer), summary(answer)]
 
 
 def said_by(path: Path) -> list[str]:

@@ -10,7 +10,7 @@ from models.disk import FreeSpace, free_space, hash_file, require_space, show_by
 from models.errors import ModelFileError, ModelNotFoundError, StorageError
 from models.imports import Trial, first_load
 from models.imports import import_model as import_with_trial
-from models.resolve import resolve_checkpoint, resolve_gguf
+from models.resolve import gguf_sha256, resolve_checkpoint, resolve_gguf
 from models.store import Manifest, Store, StoredFile, data_folder
 from tests.models.gguf_files import files_up_to, write_llama
 
@@ -300,3 +300,14 @@ def test_the_built_in_model_is_checked_against_its_list(tmp_path: Path, monkeypa
     (reference / "SHA256SUMS").write_text("abc config.json\n")
     with pytest.raises(ModelFileError, match="is not `<sha256>  <name>`"):
         Store(tmp_path).verify("reference")
+
+
+def test_the_digest_of_a_model_is_that_of_its_file_or_of_its_storing(store: Store, gguf_file: Path) -> None:
+    digest = hash_file(gguf_file)
+    assert gguf_sha256(gguf_file, store) == digest
+    manifest = import_model(store, gguf_file)
+    assert gguf_sha256(manifest.id, store) == digest
+    assert gguf_sha256("reference", store) == hash_file(resolve_gguf("reference", store))
+    with gguf_file.open("ab") as stream:
+        stream.write(b"x")
+    assert gguf_sha256(gguf_file, store) == hash_file(gguf_file) != digest

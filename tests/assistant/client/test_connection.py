@@ -84,6 +84,7 @@ CHOICE: dict[str, Any] = {"index": 0, "delta": {"content": "x"}, "finish_reason"
 FLAGS: dict[str, Any] = {"screened": True, "reason": None, "rules": "2026-11", "findings": []}
 FIELDS: dict[str, Any] = {
     "sources": [], "evidence": "insufficient", "notice": None, "retrieval": {}, "red_flags": FLAGS,
+    "versions": {"bedside": "1.0", "model_sha256": "5b", "libraries": {}},
 }  # fmt: skip
 
 
@@ -100,6 +101,7 @@ def last(usage: dict[str, Any], **fields: Any) -> dict[str, Any]:
         {"model": "m", "choices": "x"},
         last({"bedside": {}}, evidence="certain"),
         last({"bedside": {}}, notice=7),
+        last({"bedside": {}}, versions={"bedside": "1.0", "libraries": 7}),
         last({"prompt_tokens": 1}),
         last({"bedside": {}}, sources=["x"]),
         last({"bedside": {}}, red_flags=7),

@@ -1,5 +1,6 @@
 """Several libraries searched as if they were one, against one that holds the documents of all."""
 
+import re
 import threading
 
 import pytest
@@ -91,3 +92,18 @@ def test_many_threads_may_ask_at_once() -> None:
     for thread in threads:
         thread.join()
     assert found == [expected] * 80
+
+
+def test_a_version_tells_content_and_nothing_else() -> None:
+    gout, croup = document("own", "a", "Gout", "Rest the joint."), document("own", "b", "Croup", "Cold air.")
+    version = Volume.of_documents("own", [gout, croup]).version
+    assert re.fullmatch(r"2024\.[0-9a-f]{8}", version)
+    assert Volume.of_documents("other", [croup, gout]).version == version
+    others = [
+        [gout],
+        [gout, document("own", "b", "Croup", "Warm air.")],
+        [gout, document("own", "c", "Croup", "Cold air.")],
+    ]
+    versions = {version, *(Volume.of_documents("own", some).version for some in others)}
+    assert len(versions) == 4
+    assert Index([Volume.of_documents("own", [gout])]).versions == {"own": Volume.of_documents("own", [gout]).version}

@@ -16,8 +16,7 @@ def main(socket: str, root: str, period_s: str) -> None:
     monitor = Monitor(System(Path(root)), period_s=float(period_s), look_again_s=0.05)
     chosen = choose_model("reference")
     app = create_app(
-        chosen.name,
-        chosen.notice,
+        chosen,
         lambda: open_model(chosen.path, EngineSettings(threads=1), monitor),
         DoorRules(),
         monitor,

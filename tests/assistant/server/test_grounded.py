@@ -1,11 +1,16 @@
 """Answers from the library over the API, as api.md has them."""
 
+import hashlib
 import json
+from importlib import metadata
 from typing import Any
 
 import pytest
 
+from assistant.knowledge.library import starter_documents
+from assistant.knowledge.volume import Volume
 from assistant.safety.rules import rule_book
+from models.builtin import reference_gguf
 from models.grounding import NO_ANSWER
 from tests.assistant.server.conftest import Served
 
@@ -46,6 +51,11 @@ def test_sources_evidence_and_checks_come_with_the_answer(whole: Any) -> None:
     assert extras["sources"][0]["title"].startswith("Croup")
     assert extras["evidence"] in ("sufficient", "insufficient")
     assert extras["notice"] == "reference model: not for clinical use"
+    assert extras["versions"] == {
+        "bedside": metadata.version("bedside"),
+        "model_sha256": hashlib.sha256(reference_gguf().read_bytes()).hexdigest(),
+        "libraries": {"starter": Volume.of_documents("starter", starter_documents()).version},
+    }
     assert text == text.strip()
     for check in extras["checks"]:
         assert list(check) == ["start", "end", "cites", "by", "status", "reasons"]
@@ -115,6 +125,7 @@ def test_a_note_stands_behind_the_passages(served: Served) -> None:
 def test_without_knowledge_nothing_is_cited(served: Served) -> None:
     found = ask(served, user(QUESTION), bedside={"knowledge": "off"}, max_tokens=4)
     assert found["bedside"]["evidence"] == "off"
+    assert found["bedside"]["versions"]["libraries"] == {}
     assert found["bedside"]["sources"] == []
     assert "checks" not in found["bedside"]
 

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 from assistant.safety.refusal import REFUSAL
+from assistant.server.safety import red_flags
+from assistant.server.wire import Message
 from models.grounding import note_message
 from tests.assistant.server.conftest import Served
 
@@ -107,3 +109,29 @@ def test_a_note_neither_brings_about_a_refusal_nor_turns_one_off(served: Served)
 def test_the_document_says_whom_it_is_for(served: Served) -> None:
     with served.local() as client:
         assert "not for patients" in client.get("/openapi.json").json()["info"]["description"]
+
+
+def test_what_is_refused_was_screened_first(served: Served) -> None:
+    too_long = user(f"{EMERGENCY}. {'He coughs. ' * 4000}")
+    for more in ({}, {"stream": True}, {"bedside": ON}):
+        with served.local() as client:
+            found = client.post(CHAT, json={"messages": [too_long], **more})
+        assert (found.status_code, found.json()["error"]["code"]) == (400, "context_length_exceeded")
+        assert "shock" in rules(found.json())
+
+
+def test_a_refused_request_without_danger_says_that_it_was_screened(served: Served) -> None:
+    with served.local() as client:
+        found = client.post(CHAT, json={"messages": [user("How is croup treated?")], "bedside": {"knowledge": ["no"]}})
+    assert found.status_code == 404
+    assert (found.json()["bedside"]["red_flags"]["screened"], rules(found.json())) == (True, set())
+
+
+def test_of_text_without_end_the_latest_is_screened() -> None:
+    old, filler = Message(role="user", content="BP 85/50"), "He coughs at night. " * 12_000
+    new = f"Crushing chest pain at 72. {filler}"
+    whole = red_flags([old, Message(role="user", content=new)], ())
+    assert (whole["screened"], {"shock"} <= {each["rule"] for each in whole["findings"]}) == (True, True)
+    found = red_flags([old, Message(role="user", content=new + filler), old], ())
+    assert (found["screened"], found["reason"]) == (False, "older text than the last 262,144 characters was left out")
+    assert {place["message"] for each in found["findings"] for place in each["places"]} == {1, 2}
