@@ -3,7 +3,7 @@
 Deterministic: the same question over the same library gives the same passages in the same order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant.knowledge.aspects import kinds_asked, kinds_of, kinds_wanted
@@ -59,7 +59,17 @@ def search(
     top = max((hit.score for hit in hits), default=1.0)
     hits = [Hit(hit.passage, round(hit.score / top, 6)) for hit in hits]
     hits.sort(key=lambda hit: -round(hit.score, 1))  # near equals stay in the order of their document
-    return tuple(hit for hit in hits if hit.score >= _PASSAGE_FLOOR)[:limit]
+    return tuple(_different(hit for hit in hits if hit.score >= _PASSAGE_FLOOR))[:limit]
+
+
+def _different(hits: Iterable[Hit]) -> Iterator[Hit]:
+    """What two documents of one title say in the same words, as where two libraries hold one text, is found once."""
+    said = set()
+    for hit in hits:
+        words_of_it = (hit.passage.title, hit.passage.text)
+        if words_of_it not in said:
+            said.add(words_of_it)
+            yield hit
 
 
 def _documents(index: Index, asked: Asked, note: str | None) -> tuple[Forms, dict[int, float]]:

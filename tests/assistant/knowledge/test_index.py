@@ -107,3 +107,12 @@ def test_a_version_tells_content_and_nothing_else() -> None:
     versions = {version, *(Volume.of_documents("own", some).version for some in others)}
     assert len(versions) == 4
     assert Index([Volume.of_documents("own", [gout])]).versions == {"own": Volume.of_documents("own", [gout]).version}
+
+
+def test_one_text_in_two_libraries_is_found_once() -> None:
+    texts = ("Rest the joint.", "Colchicine for the pain.")
+    own, other = (Volume.of_documents(name, [document(name, "a", "Gout", *texts)]) for name in ("own", "other"))
+    found = search(Index([own, other]), "How is gout treated?")
+    assert sorted(hit.passage.text for hit in found) == sorted(texts)
+    pill = Volume.of_documents("pill", [document("pill", "b", "Gout of the toe", *texts)])
+    assert len(search(Index([own, pill]), "How is gout treated?")) > len(found)
