@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assistant.knowledge.index import Index
-from assistant.knowledge.library import Document, LibraryPassage, passage_id
+from assistant.knowledge.library import Document, LibraryPassage, passage_id, starter_documents
 from assistant.knowledge.search import search
 from assistant.knowledge.volume import Volume
 from tests.assistant.test_retrieval import QUESTIONS, note_of
@@ -137,3 +137,10 @@ def test_a_very_long_text_is_searched_by_its_rarest_words(own: Index) -> None:
     case = "She walks to the shop with her dog every day and likes tea. " * 200
     note = search(own, "What is the treatment?", note=f"{case} Anticoagulants for a clot in a lung artery. {case}")
     assert note[0].passage.title == "Pulmonary embolism"
+
+
+@pytest.mark.parametrize("question", ["breathless, what now?", "What treatment does this child need?"])
+def test_vital_signs_in_a_note_do_not_say_what_the_patient_has(question: str) -> None:
+    starter = Index([Volume.of_documents("starter", starter_documents())])
+    note = "Known asthma and migraine."
+    assert search(starter, question, note=f"{note} BP 210/120, HR 90, SpO2 91%") == search(starter, question, note=note)

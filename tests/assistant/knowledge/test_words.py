@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.knowledge.words import content_words, fold, phrases, words
+from assistant.knowledge.words import content_words, fold, phrases, without_measurements, words
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,13 @@ def test_numbers_belong_to_phrases_and_are_no_words_of_the_subject() -> None:
 def test_any_text_can_be_folded_and_the_same_way_each_time(text: str) -> None:
     assert words(text) == words(text)
     assert all(word == word.casefold() for word in words(text))
+
+
+def test_vital_signs_say_what_a_text_is_about_only_where_nothing_else_does() -> None:
+    assert without_measurements("BP 85/50 HR 130") == "BP 85/50 HR 130"
+    assert without_measurements("sepsis, BP 85/50") == "sepsis, BP 85/50"
+    assert words(without_measurements("migraine with asthma, BP: 120/80, HR 90, SpO2 97 %")) == [
+        "migraine",
+        "with",
+        "asthma",
+    ]
