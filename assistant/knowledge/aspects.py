@@ -35,7 +35,11 @@ _ASPECTS = (
     ),
     ("monitoring targets", r"monitor; blood tests?; \bcheck; \blevels?\b; \btargets?\b; how often; \binr\b; \bgoal\b"),
     ("adverse", r"side.effects?; adverse; \bharm; toxic; \brisks?\b"),
-    ("interactions", r"interact; combin; \btogether\b; \bmix; \bwith\b; \bwhile (on|taking)\b"),
+    (
+        "interactions",
+        r"""interact; combin; \btogether\b; \bmix; \bwith\b; \bw/; \bwhile (on|taking)\b; alongside; \bco-?prescri;
+        \b(someone|patients?|pts?|person|man|woman|already|is|are) on\b""",
+    ),
     (
         "contraindications cautions",
         r"""avoid; contra.?indicat; \b(un)?safe\b; \bstop; \bnot (use|take|give|be)\b; pregnan; allerg; \bcaution;

@@ -22,6 +22,7 @@ QUESTIONS = [
     ("Can I take ibuprofen while on warfarin?", "warfarin|nsaids", "Interactions"),
     ("How much adrenaline do I give in anaphylaxis?", "anaphylaxis", "Immediate actions"),
     ("baby with barking cough and noisy breathing", "croup", "Recognition"),
+    ("can i give ibuprofen to someone on warfarin", "warfarin", "Interactions"),
     ("What are normal vital signs in adults?", "adult-vital-signs", "Normal ranges"),
     ("signs of a heart attack", "acute-coronary-syndrome", "Recognition"),
     ("When should a child with fever go to hospital?", "fever-in-children", "Danger signs"),
