@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.ask.answer import Answer
-from assistant.ask.terminal import Screen, WrappingWriter, evidence, found_sources, summary, warnings
+from assistant.ask.terminal import Screen, WrappingWriter
+from assistant.client.answer import Answer
+from assistant.client.wording import evidence, found_sources, summary, warnings
 from assistant.engine.request import Request
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check
