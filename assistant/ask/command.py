@@ -11,9 +11,9 @@ from assistant.errors import NoteError
 from assistant.plaintext import plain
 
 if TYPE_CHECKING:
-    from assistant.ask.answer import Answer
     from assistant.ask.asking import Flagged, Piece
     from assistant.ask.terminal import Screen
+    from assistant.client.answer import Answer
 
 
 def ask(  # noqa: PLR0917  (Typer makes an option of each)

@@ -1,1 +1,1 @@
-"""How the terminal programs reach a server: find one or start a private one, ask, and read the answer as it comes."""
+"""How the terminal programs reach a server: find one or start a private one, ask, read the answer, and put it in words."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2 as httpx
 
+from assistant.client.stopping import Stop
 from assistant.errors import LOADING, ServerError
 
 _CONNECT_S = 2.0
@@ -24,8 +25,10 @@ _LONGEST_LINE = 8 * 2**20
 class Connection:
     """A server at a URL, or behind a unix socket. Raises ServerError where it does not answer as it should."""
 
-    def __init__(self, url: str, socket: Path | None = None) -> None:
+    def __init__(self, url: str, socket: Path | None = None, *, private: bool = False) -> None:
         self.where = url if socket is None else str(socket)
+        self.is_private = private
+        """Whether it was started for the terminal programs, with a model of their choice."""
         transport = None if socket is None else httpx.HTTPTransport(uds=str(socket))
         timeout = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
         # Proxies of the environment must not see a question.
@@ -62,12 +65,28 @@ class Connection:
             _check(found)
             return str(found.json()["data"][0]["id"])
 
-    def chat(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The chunks of an answer. Closing the iterator early ends the request on the server."""
-        with (
-            self._faults(),
-            self._client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as found,
-        ):
+    def count_tokens(self, text: str) -> tuple[int, int]:
+        """How many tokens the model reads a text as, and how many prompt and answer may have together."""
+        with self._faults():
+            found = self._client.post("/tokenize", json={"prompt": text, "add_special_tokens": False})
+            _check(found)
+            told = found.json()
+            return int(told["count"]), int(told["max_model_len"])
+
+    def chat(self, body: dict[str, Any], stop: Stop | None = None) -> Iterator[dict[str, Any]]:
+        """The chunks of an answer. Closing the iterator early, or `stop` from another thread, ends the request on the server."""
+        return self._stream("POST", "/v1/chat/completions", {**body, "stream": True}, stop)
+
+    def device_events(self, stop: Stop | None = None) -> Iterator[dict[str, Any]]:
+        """Samples of the meter, temperatures and throttling, as they come."""
+        return self._stream("GET", "/v1/device/events", None, stop)
+
+    def _stream(
+        self, method: str, path: str, body: dict[str, Any] | None, stop: Stop | None
+    ) -> Iterator[dict[str, Any]]:
+        with self._faults(), self._client.stream(method, path, json=body) as found:
+            if stop is not None:
+                stop.hold(found.extensions["network_stream"].get_extra_info("socket"))
             if found.status_code != 200:
                 found.read()
                 _check(found)

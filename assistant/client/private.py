@@ -47,7 +47,7 @@ def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
                 say("starting the server")
                 _start(str(path) if path == Path(name).resolve() else name, socket, socket.with_suffix(".log"))
                 started = True
-        found = Connection("http://bedside", socket)
+        found = Connection("http://bedside", socket, private=True)
         try:
             found.wait_until_ready(say)
         except ServerError as error:

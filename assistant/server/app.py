@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from assistant.ask.answer import INTENDED_USE
 from assistant.ask.model_choice import ChosenModel
+from assistant.client.answer import INTENDED_USE
 from assistant.engine.loaded import LoadedEmbedder, LoadedModel
 from assistant.errors import EngineClosedError
 from assistant.safety.contacts import Contact

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response
 
-from assistant.ask.answer import MAX_ANSWER_TOKENS
+from assistant.client.answer import MAX_ANSWER_TOKENS
 from assistant.engine.request import Event, Finished, Piece, Queued, Reading, Request, TokenLogprob
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError

@@ -149,7 +149,7 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contact
 
 
 def _announce(chosen: "ChosenModel", path: Path, tcp: list[socket.socket], key: str | None) -> None:
-    from assistant.ask.answer import INTENDED_USE
+    from assistant.client.answer import INTENDED_USE
     from assistant.server.door import ALL_ADDRESSES, LOCAL_HOSTS
 
     told = "; ".join(filter(None, (INTENDED_USE, chosen.notice)))

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.ask.answer import Answer, Versions
-from assistant.ask.terminal import Screen, WrappingWriter, evidence, found_sources, made_with, summary, warnings
+from assistant.ask.terminal import Screen, WrappingWriter
+from assistant.client.answer import Answer, Versions
+from assistant.client.wording import evidence, found_sources, made_with, summary, warnings
 from assistant.engine.request import Request
 from assistant.engine.usage import Usage
 from assistant.knowledge.citations import Check

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from assistant.ask.answer import Answer
 from assistant.ask.asking import Question, ask_server
+from assistant.client.answer import Answer
 from assistant.client.connection import Connection
 from assistant.client.finding import connect
 from assistant.errors import ServerError
