@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import itertools
 import os
 import signal
 import threading
@@ -107,7 +108,30 @@ def llama() -> Any:
     bindings.bedside_log_callback = bindings.llama_log_callback(_capture_log)
     bindings.llama_log_set(bindings.bedside_log_callback, ctypes.c_void_p(0))
     bindings.llama_backend_init()
+    _leave_out_amx(bindings)
     return bindings
+
+
+def _leave_out_amx(bindings: Any) -> None:
+    """Take AMX off the list of what llama.cpp's loader repacks weights for, so that the next on it, AVX-512, serves.
+
+    GCC drops most of the tiles' configuration, which as far as it can see nothing reads: on a Xeon with AMX the first
+    product ends the process (llama.cpp's pull request 26954, open in llama-cpp-python 0.3.36). The list is the one that the
+    loader itself asks for, an array that ends with a null pointer.
+    """
+    library, pointer = bindings._lib, ctypes.c_void_p
+    registry = ctypes.CFUNCTYPE(pointer, ctypes.c_char_p)(("ggml_backend_reg_by_name", library))(b"CPU")
+    procedure = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_char_p)(("ggml_backend_reg_get_proc_address", library))
+    first_device = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_size_t)(("ggml_backend_reg_dev_get", library))
+    name_of = ctypes.CFUNCTYPE(ctypes.c_char_p, pointer)(("ggml_backend_buft_name", library))
+    address = procedure(registry, b"ggml_backend_dev_get_extra_bufts")
+    if not address:
+        return  # a build that repacks nothing
+    kinds = ctypes.CFUNCTYPE(ctypes.POINTER(pointer), pointer)(address)(first_device(registry, 0))
+    found = list(itertools.takewhile(bool, (kinds[place] for place in itertools.count())))
+    kept = [kind for kind in found if name_of(kind) != b"AMX"]
+    for place, kind in enumerate([*kept, None]):
+        kinds[place] = kind
 
 
 @functools.cache
@@ -126,22 +150,9 @@ def supports_gpu() -> bool:
     return bool(llama().llama_supports_gpu_offload())
 
 
-def has_amx() -> bool:
-    """Whether repacked weights would be multiplied by AMX tiles, as on Xeons since 2023.
-
-    GCC drops most of the tiles' configuration there, so that the first product ends the process (llama.cpp's pull request
-    26954, open in 0.3.36): weights stay as they are mapped then, and are multiplied by AVX-512.
-    """
-    return "AMX_INT8 = 1" in _system_info()
-
-
 def library_build() -> str:
     """The library's version and what it was compiled for: a state that one build saved is none of another's."""
-    return f"{version('llama-cpp-python')} {_system_info()}"
-
-
-def _system_info() -> str:
-    return str(llama().llama_print_system_info().decode("utf-8", "replace").strip())
+    return f"{version('llama-cpp-python')} {llama().llama_print_system_info().decode('utf-8', 'replace').strip()}"
 
 
 def default_threads() -> int:

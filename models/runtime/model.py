@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelFileError, RuntimeFailure
 from models.runtime.errors import UnknownTokenError
-from models.runtime.library import LOG, has_amx, keeping_interrupts, llama, raise_interrupt, supports_gpu
+from models.runtime.library import LOG, keeping_interrupts, llama, raise_interrupt, supports_gpu
 from models.runtime.mapped_file import MappedFile
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Model:
         """Open `path`.
 
         `gpu_layers`: None offloads all layers where the library can, none elsewhere. `repack=False` keeps the weights
-        as they are mapped: no second, faster copy in memory; there is none either where it would be for AMX. Raises
-        ModelFileError where there is no GGUF file at `path`, RuntimeFailure where llama.cpp refuses it.
+        as they are mapped: no second, faster copy in memory. Raises ModelFileError where there is no GGUF file at
+        `path`, RuntimeFailure where llama.cpp refuses it.
         """
         file = Path(path)
         check_is_gguf(file)
@@ -70,7 +70,7 @@ class Model:
         params.n_gpu_layers = (-1 if supports_gpu() else 0) if gpu_layers is None else gpu_layers
         params.check_tensors = check_tensors
         params.vocab_only = vocab_only
-        params.use_extra_bufts = repack and not has_amx()
+        params.use_extra_bufts = repack
         mark = LOG.mark()
         with keeping_interrupts():
             pointer = library.llama_model_load_from_file(os.fsencode(file), params)

@@ -16,7 +16,8 @@ from tests.models.gguf_files import write_llama
 
 LOAD = """
 import json, re, sys
-import llama_cpp as lib
+from models.runtime.library import llama
+lib = llama()  # it repacks for no AMX
 log = []
 keep = lib.llama_log_callback(lambda level, text, data: log.append(text.decode()))
 lib.llama_log_set(keep, None)
