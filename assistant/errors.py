@@ -17,6 +17,7 @@ BedsideError
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from models.errors import BedsideError, TextError
@@ -30,7 +31,11 @@ class LibraryError(BedsideError):
 
 
 class DamagedLibraryError(LibraryError):
-    """A library's file is damaged, foreign or of a newer version."""
+    """A library's file, at `path`, is damaged, foreign or of a newer version."""
+
+    def __init__(self, message: str, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class PromptTooLongError(BedsideError):

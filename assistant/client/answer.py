@@ -20,6 +20,8 @@ class Versions:
     bedside: str
     model_sha256: str
     libraries: Mapping[str, str]
+    left_out: Mapping[str, str]
+    """Libraries that could not be read, and why."""
 
 
 @dataclass(frozen=True)

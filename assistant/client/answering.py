@@ -65,8 +65,10 @@ class Told:
 
 
 def _versions(content: Mapping[str, Any]) -> Versions:
-    libraries = {str(name): str(version) for name, version in content["libraries"].items()}
-    return Versions(str(content["bedside"]), str(content["model_sha256"]), libraries)
+    libraries, left_out = (
+        {str(name): str(told) for name, told in content[which].items()} for which in ("libraries", "left_out")
+    )
+    return Versions(str(content["bedside"]), str(content["model_sha256"]), libraries, left_out)
 
 
 def _check(content: Mapping[str, Any]) -> Check:

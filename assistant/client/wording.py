@@ -44,10 +44,12 @@ def origin(source: LibraryPassage) -> str:
 
 
 def warnings(answer: Answer) -> Iterator[str]:
-    """One line for each sentence that its source does not support, and for an answer cut short."""
+    """One line for each sentence that its source does not support, for an unreadable library, and for an answer cut short."""
     for check in answer.checks:
         if check.status != "supported":
             yield f"{_fault(check)}: {_quoted(answer, check)}"
+    for name, why in answer.versions.left_out.items():
+        yield f"library {plain_line(name)} was left out: {plain_line(why)}"
     reason = answer.usage["bedside"]["finish_reason"]
     if reason == "repetition":
         yield "the model began to repeat itself and was stopped"

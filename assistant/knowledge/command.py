@@ -157,16 +157,19 @@ def search(
 ) -> None:
     """Show the passages that fit a question best, without an answer."""
     from assistant.knowledge import views
-    from assistant.knowledge.installed import Shelf, installed_names
+    from assistant.knowledge.installed import Shelf
     from assistant.knowledge.search import search as find
 
     query = plain(text).strip()
     if not query or len(query) > _LONGEST_QUERY:
         raise typer.BadParameter(f"give 1 to {_LONGEST_QUERY} characters", param_hint="TEXT")
-    hits = find(Shelf().index(library or installed_names()), query, count)
+    shelf, names = Shelf(), library or None
+    hits = shelf.reading(names, lambda: find(shelf.index(names), query, count))
+    left_out = shelf.index(names).left_out
     if as_json:
-        views.print_json(views.result_rows(query, hits))
+        views.print_json(views.result_rows(query, hits, left_out))
     else:
+        views.print_left_out(left_out)
         views.print_results(hits)
 
 

@@ -84,7 +84,7 @@ def _opened(path: Path, address: str) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
     except sqlite3.OperationalError as error:
-        raise DamagedLibraryError(f"cannot open {path} ({error}); check its owner and the disk") from None
+        raise DamagedLibraryError(f"cannot open {path} ({error}); check its owner and the disk", path) from None
     try:
         with damage(path):
             _check(connection, path)
@@ -98,11 +98,12 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application != _APPLICATION:
-        raise DamagedLibraryError(f"{path} is no library of Bedside; move it away")
+        raise DamagedLibraryError(f"{path} is no library of Bedside; move it away", path)
     if version != FORMAT:
         raise DamagedLibraryError(
             f"{path} has format {version} and this Bedside reads {FORMAT}; update Bedside, or remove the library and "
-            f"add its documents again"
+            f"add its documents again",
+            path,
         )
 
 
@@ -116,5 +117,6 @@ def damage(path: Path | None) -> Iterator[None]:
         if "disk is full" in str(error) or "I/O" in str(error):
             raise StorageError(f"{where}: {error}; free some disk or check it, then run the command again") from None
         raise DamagedLibraryError(
-            f"{where} is damaged or no library of Bedside ({error}); remove the library and add its documents again"
+            f"{where} is damaged or no library of Bedside ({error}); remove the library and add its documents again",
+            path,
         ) from None

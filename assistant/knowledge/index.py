@@ -8,6 +8,7 @@ brought to its rarity among all documents; how long a document is stays measured
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from assistant.knowledge.library import Document, LibraryPassage
 from assistant.knowledge.medicines import drug_names
@@ -26,8 +27,10 @@ _LEAST_RARITY = 1e-6  # FTS5's own, of a word that half of the documents or more
 class Index:
     """Documents and passages of all volumes, each with a number of this index: a row, and the place of its volume."""
 
-    def __init__(self, volumes: Sequence[Volume]) -> None:
+    def __init__(self, volumes: Sequence[Volume], left_out: Mapping[str, str] = MappingProxyType({})) -> None:
         self._volumes = tuple(volumes)
+        self.left_out = left_out
+        """Libraries that would belong to it, had they been readable, and why they are not."""
         self._speller: Speller | None = None
         self.count = max(self._total("document_words"), LEAST_DOCUMENTS)
         """Of documents; by it a word is judged to be rare, so that a library of three counts as a larger one."""

@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -113,10 +113,16 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def result_rows(query: str, hits: Sequence[Hit]) -> Row:
+def print_left_out(left_out: Mapping[str, str]) -> None:
+    """Libraries that a search could not read, on standard error."""
+    for name, why in left_out.items():
+        print(f"library {plain_line(name)} was left out: {plain_line(why)}", file=sys.stderr)
+
+
+def result_rows(query: str, hits: Sequence[Hit], left_out: Mapping[str, str]) -> Row:
     """The result of a search, as `/v1/knowledge/search` has it."""
     results = [{**source_fields(number, hit.passage), "score": hit.score} for number, hit in enumerate(hits, start=1)]
-    return {"query": query, "results": results}
+    return {"query": query, "results": results, "left_out": dict(left_out)}
 
 
 def print_results(hits: Sequence[Hit]) -> None:

@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`: plain conversations, and such that are answered from the libraries."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from assistant.engine.request import Event, Finished, Piece, Queued, Reading, Re
 from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check
+from assistant.knowledge.index import Index
 from assistant.safety.refusal import REFUSAL
 from assistant.server.errors import ApiError, api_error
 from assistant.server.follow import Followed, follow
@@ -51,7 +52,9 @@ def chat_router(service: Service) -> APIRouter:
         service.check_model(body.model)
         flags = await service.preparing.run(http, lambda _: red_flags(body.messages, service.contacts))
         try:
-            reply = _Reply(service, body, flags, await service.preparing.run(http, partial(_prepare, service, body)))
+            reply = _Reply(
+                service, body, flags, await service.preparing.run(http, partial(_prepare_readable, service, body))
+            )
             if body.stream:
                 return await stream(reply.frames(), http.url.path)
             return JSONResponse(await unless_disconnected(http, reply.whole()))
@@ -68,18 +71,24 @@ class _Prepared:
     requests: list[Request]
     text: GroundedText | None
     """For a grounded answer."""
-    libraries: Mapping[str, str]
-    """The version of each library that was searched."""
+    index: Index
+    """Of the libraries that were searched."""
     dropped: int
     """Messages that were left out to make room."""
     refused: bool = False
+
+
+def _prepare_readable(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
+    """From the libraries that can be read, where all of them are to be."""
+    return service.libraries.reading(library_names(body.knowledge), partial(_prepare, service, body, go_on))
 
 
 def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     loaded = service.text_model()
     most = body.max_completion_tokens or body.max_tokens
     names = library_names(body.knowledge)
-    answer_tokens = _room_for_answer(most, MAX_ANSWER_TOKENS if names else None, loaded.most_tokens)
+    index = service.libraries.index(names)
+    answer_tokens = _room_for_answer(most, MAX_ANSWER_TOKENS if body.is_grounded else None, loaded.most_tokens)
     find = cache(partial(service.libraries.search, names))
     room = Room(loaded.most_tokens - answer_tokens, loaded.costs.prompt_tokens(PREFILL_S))
 
@@ -90,9 +99,9 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     def arrange(messages: Sequence[Message]) -> Grounded:
         turns = [message.turn for message in messages]
         check_length(loaded, (turn["content"] for turn in turns))
-        if not names:
+        if not body.is_grounded:
             return Grounded(turns, ())
-        return ground(service.libraries.index(names), find, messages, count, room)
+        return ground(index, find, messages, count, room)
 
     def fits(messages: Sequence[Message], left: int) -> bool:
         try:
@@ -105,13 +114,13 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
         messages = _without_oldest(messages, fits, answer_tokens)
     arranged, refused = arrange(messages), is_refused(body.messages)
     sources = () if refused else arranged.sources
-    text = GroundedText(sources, body.messages[-1].turn["content"]) if names else None
-    prepared = _Prepared([], text, service.libraries.index(names).versions, len(body.messages) - len(messages), refused)
-    if refused or (names and not sources):
+    text = GroundedText(sources, body.messages[-1].turn["content"]) if body.is_grounded else None
+    prepared = _Prepared([], text, index, len(body.messages) - len(messages), refused)
+    if refused or (body.is_grounded and not sources):
         return prepared
     prompt = loaded.template.prompt_ids(loaded.model, arranged.turns)
     ask = partial(service.requests, body, prompt, logprobs=body.logprob_count)
-    if names:
+    if body.is_grounded:
         return replace(prepared, requests=ask(most=answer_tokens, ends_repetition=True))
     return replace(prepared, requests=ask(most=most, schema=body.schema_of_answer))
 
@@ -149,7 +158,8 @@ class _Reply:
             "versions": {
                 "bedside": version("bedside"),
                 "model_sha256": service.chosen.sha256,
-                "libraries": dict(prepared.libraries),
+                "libraries": prepared.index.versions,
+                "left_out": dict(prepared.index.left_out),
             },
             "dropped_messages": prepared.dropped,
         }

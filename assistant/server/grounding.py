@@ -15,7 +15,7 @@ from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import AnswerChecks, Check
 from assistant.knowledge.evidence import Evidence, evidence_of_answer, evidence_of_passages
 from assistant.knowledge.index import Index
-from assistant.knowledge.installed import Shelf, installed_names
+from assistant.knowledge.installed import Names, Shelf, T
 from assistant.knowledge.library import LibraryPassage, source_fields
 from assistant.knowledge.search import Hit, search
 from assistant.plaintext import Trimmer, plain
@@ -40,12 +40,16 @@ class Libraries:
         self._lock = threading.Lock()
         self._shelf = Shelf()
 
-    def index(self, names: Sequence[str]) -> Index:
-        """One index over the named libraries. Raises LibraryError."""
+    def index(self, names: Names) -> Index:
+        """One index over the libraries. Raises LibraryError."""
         return self._shelf.index(names)
 
+    def reading(self, names: Names, work: Callable[[], T]) -> T:
+        """`work`, which reads these libraries, without those of all that are damaged. Raises LibraryError."""
+        return self._shelf.reading(names, work)
+
     def search(
-        self, names: Sequence[str], question: str, limit: int, note: str | None = None, earlier: Sequence[str] = ()
+        self, names: Names, question: str, limit: int, note: str | None = None, earlier: Sequence[str] = ()
     ) -> tuple[Hit, ...]:
         """The passages that fit the question best. Raises LibraryError."""
         with self._lock:
@@ -53,10 +57,10 @@ class Libraries:
             return search(self._shelf.index(names), _ends(question), limit, note and _ends(note), before)
 
 
-def library_names(knowledge: str | Sequence[str]) -> tuple[str, ...]:
-    """`on` (every library that is installed), `off` or a list of ids, as ids."""
+def library_names(knowledge: str | Sequence[str]) -> Names:
+    """`on` (every library that can be read), `off` or a list of ids, as names."""
     if isinstance(knowledge, str):
-        return installed_names() if knowledge == "on" else ()
+        return None if knowledge == "on" else ()
     return tuple(knowledge)
 
 
@@ -99,7 +103,7 @@ def ground(
     last = [message.turn for message in messages[run:]]
     given = [_known(index, name) for message in messages[run:] for name in message.passages]
     found = given or _found(find, last, [message.turn for message in messages[:run]])
-    new = [passage for passage in found if passage not in sources]
+    new = [passage for passage in dict.fromkeys(found) if passage not in sources]
 
     def whole(some: Sequence[LibraryPassage]) -> Turns:
         with_some, numbered = list(turns), list(sources)
@@ -137,7 +141,7 @@ def _ends(text: str) -> str:
 
 
 def _insert(turns: Turns, sources: list[LibraryPassage], passages: Sequence[LibraryPassage]) -> None:
-    new = [passage for passage in passages if passage not in sources]
+    new = [passage for passage in dict.fromkeys(passages) if passage not in sources]
     if new:
         turns.append(_turn("user", render_passages([passage.grounding for passage in new], len(sources) + 1)))
         sources += new

@@ -1,5 +1,6 @@
 """`POST /v1/knowledge/search`: passages without an answer."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -19,9 +20,10 @@ def knowledge_router(service: Service) -> APIRouter:
     @router.post("/v1/knowledge/search", response_model=SearchResults)
     async def search(body: SearchRequest) -> dict[str, Any]:
         """The passages that fit a question best, with their scores."""
-        names = library_names(body.libraries or "on")
-        hits = await run_in_threadpool(service.libraries.search, names, body.query, body.k)
+        names, libraries = library_names(body.libraries or "on"), service.libraries
+        found = partial(libraries.search, names, body.query, body.k)
+        hits = await run_in_threadpool(libraries.reading, names, found)
         results = [{**source_fields(n, hit.passage), "score": hit.score} for n, hit in enumerate(hits, start=1)]
-        return {"query": body.query, "results": results}
+        return {"query": body.query, "results": results, "left_out": dict(libraries.index(names).left_out)}
 
     return router

@@ -109,6 +109,8 @@ class SearchResults(_Shape):
 
     query: str
     results: list[Found]
+    left_out: dict[str, str]
+    """Libraries that cannot be read, and why."""
 
 
 class PromptDetails(_Shape):
@@ -237,11 +239,12 @@ class SentenceCheck(_Shape):
 
 
 class Versions(_Shape):
-    """What an answer was made with; `libraries` are those that were searched, each with its version."""
+    """What an answer was made with: the libraries that were searched, each with its version, and those that cannot be read."""
 
     bedside: str
     model_sha256: str
     libraries: dict[str, str]
+    left_out: dict[str, str]
 
 
 class ChatFields(_Shape):

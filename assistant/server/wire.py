@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+MAX_LIBRARIES = 16
 MAX_CHOICES = 8
 MAX_PROMPTS = 64
 MAX_INPUTS = 2048
@@ -225,13 +226,29 @@ class ResponseFormat(_Wire):
         return self
 
 
+def _is_knowledge(given: Any) -> Any:
+    if not isinstance(given, list) and given not in ("on", "off"):
+        raise PydanticCustomError("knowledge", 'give "on", "off" or a list of library ids, such as ["starter"]')
+    return given
+
+
+LibraryIds = Annotated[
+    list[Annotated[str, Field(max_length=64)]], Field(fail_fast=True, min_length=1, max_length=MAX_LIBRARIES)
+]
+Knowledge = Annotated[
+    Annotated[Literal["on", "off"], Tag("single")] | Annotated[LibraryIds, Tag("ids")],
+    Discriminator(lambda given: "ids" if isinstance(given, list) else "single"),
+    BeforeValidator(_is_knowledge),
+]
+
+
 class ChatExtras(_Wire):
     """Ours, on a conversation."""
 
-    knowledge: (
-        Literal["on", "off"]
-        | Annotated[list[Annotated[str, Field(max_length=64)]], Field(fail_fast=True, min_length=1, max_length=16)]
-    ) = "off"
+    # Clients may send an answer's fields back with a message; these are none but ours, and a misspelled one is not passed over.
+    model_config = ConfigDict(extra="forbid")
+
+    knowledge: Knowledge = "off"
     """Whether to answer from passages, or the libraries to take them from."""
     overflow: Literal["refuse", "drop_oldest"] = "refuse"
     """What is done where the conversation leaves no room for an answer; how many messages were dropped is told."""
@@ -253,6 +270,11 @@ class ChatRequest(Sampled):
         return "off" if self.bedside is None else self.bedside.knowledge
 
     @property
+    def is_grounded(self) -> bool:
+        """Whether it is answered from passages."""
+        return self.knowledge != "off"
+
+    @property
     def schema_of_answer(self) -> dict[str, Any] | None:
         """The JSON schema to keep to, if any."""
         return None if self.response_format is None else self.response_format.schema_of_answer
@@ -264,7 +286,7 @@ class ChatRequest(Sampled):
 
     @model_validator(mode="after")
     def _one_grounded_answer(self) -> "ChatRequest":
-        if self.knowledge != "off" and (self.n > 1 or self.schema_of_answer is not None):
+        if self.is_grounded and (self.n > 1 or self.schema_of_answer is not None):
             field = "n" if self.n > 1 else "response_format"
             raise _refusal(field, f"{field} cannot be had with knowledge; leave one of them out")
         return self
@@ -340,9 +362,7 @@ class SearchRequest(_Wire):
 
     query: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_encodable)]
     k: Annotated[int, Field(ge=1, le=50)] = 4
-    libraries: (
-        Annotated[list[Annotated[str, Field(max_length=64)]], Field(fail_fast=True, min_length=1, max_length=16)] | None
-    ) = None
+    libraries: LibraryIds | None = None
 
 
 class TokenizeRequest(_Wire):

@@ -83,7 +83,7 @@ def answer() -> Answer:
         100, 21, decode_tokens=20, load_s=0.1, first_token_s=0.5, decode_s=2.0, finish_reason="length"
     ).as_json()
     flags: dict[str, Any] = {"screened": True, "reason": None, "rules": "2026-11", "findings": []}
-    versions = Versions("1.0", "5ba95aee" * 8, {"starter": "2026-11-21.9f3c1a7b"})
+    versions = Versions("1.0", "5ba95aee" * 8, {"starter": "2026-11-21.9f3c1a7b"}, {})
     sources = starter_documents()[0].passages[:1]
     return Answer(text, sources, "insufficient", checks, flags, usage, "reference", "not for use", versions)
 

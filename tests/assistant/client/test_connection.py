@@ -84,7 +84,7 @@ CHOICE: dict[str, Any] = {"index": 0, "delta": {"content": "x"}, "finish_reason"
 FLAGS: dict[str, Any] = {"screened": True, "reason": None, "rules": "2026-11", "findings": []}
 FIELDS: dict[str, Any] = {
     "sources": [], "evidence": "insufficient", "notice": None, "retrieval": {}, "red_flags": FLAGS,
-    "versions": {"bedside": "1.0", "model_sha256": "5b", "libraries": {}},
+    "versions": {"bedside": "1.0", "model_sha256": "5b", "libraries": {}, "left_out": {}},
 }  # fmt: skip
 
 

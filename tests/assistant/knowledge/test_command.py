@@ -132,6 +132,10 @@ def test_a_damaged_library_is_listed_and_said(home: dict[str, str]) -> None:
     assert listed[1]["state"].startswith("damaged: ")
     assert listed[1]["documents"] is None
     done = run(home, "search", "croup")
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert done.stdout.startswith("[1] Croup")
+    assert done.stderr.startswith(f"library own was left out: {folder / 'own.sqlite3'} is damaged")
+    done = run(home, "search", "croup", "--library", "own")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "remove the library and add its documents again" in done.stderr
     checked = run(home, "verify")

@@ -12,7 +12,6 @@ from assistant.knowledge.index import Index
 from assistant.knowledge.installed import (
     Shelf,
     installed_files,
-    installed_names,
     library_file,
     system_folder,
     user_folder,
@@ -36,7 +35,7 @@ def put(folder: Path, name: str, text: str) -> Path:
 
 
 def found(shelf: Shelf, *names: str) -> list[str]:
-    return texts(shelf.index(names or installed_names()))
+    return texts(shelf.index(names or None))
 
 
 def texts(index: Index) -> list[str]:
@@ -45,10 +44,10 @@ def texts(index: Index) -> list[str]:
 
 
 def test_libraries_of_user_and_service_stand_beside_the_starter() -> None:
-    assert installed_names() == ("starter",)
+    assert list(installed_files()) == []
     put(system_folder(), "service", "Podagra: rest helps.")
     put(user_folder(), "own", "Podagra: cold helps.")
-    assert installed_names() == ("starter", "own", "service")
+    assert list(Shelf().index(None).versions) == ["starter", "own", "service"]
     assert set(found(Shelf())) == {"Podagra: rest helps.", "Podagra: cold helps."}
     assert found(Shelf(), "own") == ["Podagra: cold helps."]
 
@@ -56,7 +55,7 @@ def test_libraries_of_user_and_service_stand_beside_the_starter() -> None:
 def test_ones_own_hides_one_of_the_service() -> None:
     put(system_folder(), "same", "Podagra: rest helps.")
     put(user_folder(), "same", "Podagra: cold helps.")
-    assert installed_names() == ("starter", "same")
+    assert list(Shelf().index(None).versions) == ["starter", "same"]
     assert found(Shelf()) == ["Podagra: cold helps."]
 
 
@@ -105,7 +104,7 @@ def test_a_file_that_is_no_library_is_one_line() -> None:
     ]:
         path.write_bytes(data)
         with pytest.raises(DamagedLibraryError, match=message) as caught:
-            found(Shelf())
+            found(Shelf(), "own")
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -115,7 +114,7 @@ def test_a_library_of_a_newer_version_is_not_guessed_at() -> None:
     with changing(path) as connection:
         connection.execute("PRAGMA user_version = 2")
     with pytest.raises(DamagedLibraryError, match=r"has format 2 and this Bedside reads 1; update Bedside, or"):
-        found(Shelf())
+        found(Shelf(), "own")
 
 
 def test_another_programs_database_is_left_alone() -> None:
@@ -148,3 +147,20 @@ def test_faults_are_found_and_indexes_mended() -> None:
     with changing(path) as connection:
         connection.execute("UPDATE passage SET text = 'Podagra: heat helps.'")
     assert find_faults(path)[0].startswith("1 documents are damaged (own)")
+
+
+def test_what_turns_out_damaged_as_it_is_read_is_left_out_until_its_file_changes() -> None:
+    path = put(user_folder(), "own", "Podagra: cold helps.")
+    put(user_folder(), "other", "Podagra: rest helps.")
+    with changing(path) as connection:
+        connection.execute("DROP TABLE document_words")
+    shelf = Shelf()
+    for _ in range(2):
+        assert shelf.reading(None, lambda: found(shelf)) == ["Podagra: rest helps."]
+        assert list(shelf.index(None).left_out) == ["own"]
+    with pytest.raises(DamagedLibraryError, match=str(path)):
+        shelf.reading(["own"], lambda: found(shelf, "own"))
+    path.unlink()
+    put(user_folder(), "own", "Podagra: heat helps.")
+    assert sorted(shelf.reading(None, lambda: found(shelf))) == ["Podagra: heat helps.", "Podagra: rest helps."]
+    assert shelf.index(None).left_out == {}

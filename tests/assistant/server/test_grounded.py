@@ -55,6 +55,7 @@ def test_sources_evidence_and_checks_come_with_the_answer(whole: Any) -> None:
         "bedside": metadata.version("bedside"),
         "model_sha256": hashlib.sha256(reference_gguf().read_bytes()).hexdigest(),
         "libraries": {"starter": Volume.of_documents("starter", starter_documents()).version},
+        "left_out": {},
     }
     assert text == text.strip()
     for check in extras["checks"]:
@@ -135,6 +136,8 @@ def test_without_knowledge_nothing_is_cited(served: Served) -> None:
     [
         ({"bedside": {"knowledge": ["nothing"]}}, 404, "library_not_found"),
         ({"bedside": {"knowledge": []}}, 400, "invalid_value"),
+        ({"bedside": {"knowledge": "starter"}}, 400, "invalid_value"),
+        ({"bedside": {"knowlege": "on"}}, 400, "invalid_value"),
         ({"bedside": ON, "n": 2}, 400, "invalid_value"),
         ({"bedside": ON, "response_format": {"type": "json_object"}}, 400, "invalid_value"),
         ({"bedside": ON, "messages": [user(QUESTION, "starter/none#1@0")]}, 400, "unknown_passage"),
@@ -153,3 +156,28 @@ def test_passages_can_be_searched_alone(served: Served) -> None:
     assert found["query"] == QUESTION
     assert [result["n"] for result in found["results"]] == [1, 2]
     assert {"id", "title", "section", "date", "licence", "text", "score"} <= set(found["results"][0])
+
+
+def test_what_is_wrong_with_our_fields_is_told_in_words_of_the_api(served: Served) -> None:
+    def told(**ours: Any) -> str:
+        with served.local() as client:
+            found = client.post(CHAT, json={"messages": [user(QUESTION)], "bedside": ours})
+        return str(found.json()["error"]["message"])
+
+    wanted = 'bedside.knowledge: give "on", "off" or a list of library ids, such as ["starter"]'
+    assert told(knowledge="starter") == wanted
+    assert told(knowledge=7) == wanted
+    assert told(knowledge=["none"]) == "no library named 'none' (available: starter); name one of these, or on or off"
+    assert told(knowlege="on").startswith("bedside.knowlege: ")
+
+
+def test_an_answers_fields_may_come_back_with_it(served: Served) -> None:
+    first = ask(served, user(QUESTION), max_tokens=4)
+    said = {**first["choices"][0]["message"], "bedside": first["bedside"]}
+    assert ask(served, user(QUESTION), said, user("And in adults?"), max_tokens=2)["bedside"]["sources"]
+
+
+def test_a_passage_that_is_named_twice_is_one(served: Served) -> None:
+    name = ask(served, user(QUESTION), max_tokens=1)["bedside"]["sources"][0]["id"]
+    found = ask(served, user(QUESTION, *[name] * 50), max_tokens=1)
+    assert [(source["n"], source["id"]) for source in found["bedside"]["sources"]] == [(1, name)]

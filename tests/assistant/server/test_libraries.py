@@ -93,12 +93,25 @@ def test_a_changed_text_is_another_passage(with_libraries: Served, library: Path
     assert chat(with_libraries, "on", after["id"])["bedside"]["sources"][0]["id"] == after["id"]
 
 
-def test_a_damaged_library_is_said_and_ends_nothing(with_libraries: Served, library: Path) -> None:
+def test_a_damaged_library_is_left_out_and_said(
+    with_libraries: Served, library: Path, environment: dict[str, str]
+) -> None:
     library.write_bytes(library.read_bytes()[:5000])
-    error = search(with_libraries)["error"]
-    assert error["code"] == "library_damaged"
-    assert "remove the library and add its documents again" in error["message"]
-    assert search(with_libraries, libraries=["starter"])["results"] is not None
+    found = search(with_libraries)
+    assert list(found["left_out"]) == ["own"]
+    assert "remove the library and add its documents again" in found["left_out"]["own"]
+    versions = chat(with_libraries, "on")["bedside"]["versions"]
+    assert (list(versions["libraries"]), versions["left_out"]) == (["starter"], found["left_out"])
+    command = [sys.executable, *IGNORED, "-m", "assistant", "ask", "--url", with_libraries.url, "How is croup treated?"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert f"warning: library own was left out: {library} is damaged" in done.stdout
+
+
+def test_a_damaged_library_that_is_named_is_refused(with_libraries: Served, library: Path) -> None:
+    library.write_bytes(library.read_bytes()[:5000])
+    assert search(with_libraries, libraries=["own"])["error"]["code"] == "library_damaged"
+    assert chat(with_libraries, ["own"])["error"]["code"] == "library_damaged"
+    assert search(with_libraries, libraries=["starter"])["left_out"] == {}
 
 
 def test_the_command_asks_one_library(with_libraries: Served, library: Path, environment: dict[str, str]) -> None:
