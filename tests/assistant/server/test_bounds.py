@@ -54,6 +54,29 @@ def test_an_oversized_turn_is_dropped_for_the_question_behind_it(served: Served)
     assert found["bedside"]["sources"][0]["title"].startswith("Croup")
 
 
+def test_of_a_long_earlier_turn_the_ends_count() -> None:
+    filler, middle = "and " * 2000, "anaphylaxis and adrenaline"
+    turn = f"How is croup treated? {filler} {middle} {filler} Thank you."
+    long, without, short = (
+        Libraries().search(("starter",), "And in adults?", 4, earlier=[said])
+        for said in (turn, turn.replace(middle, ""), turn.replace(filler, ""))
+    )
+    assert long == without != short
+
+
+def test_passages_leave_room_for_the_answer(served: Served) -> None:
+    with served.local() as client:
+        room = client.get("/tokenizer_info").json()["model_max_length"]
+        note = "He coughs at night. "
+        while client.post("/tokenize", json={"prompt": note}).json()["count"] < room * 0.6:
+            note += "He coughs at night and has a fever. "
+        messages = [{"role": "user", "content": note}, {"role": "user", "content": "How is croup treated?"}]
+        body = {"messages": messages, "bedside": {"knowledge": "on"}, "max_tokens": room // 4}
+        found = client.post(CHAT, json=body).json()
+    assert found["bedside"]["sources"]
+    assert room * 0.6 < found["usage"]["prompt_tokens"] <= room - room // 4
+
+
 def test_a_long_question_is_searched_for_at_its_ends() -> None:
     libraries, filler = Libraries(), "and " * 2000
     croup = libraries.search(("starter",), "How is croup treated?", 1)

@@ -181,3 +181,11 @@ def test_a_passage_that_is_named_twice_is_one(served: Served) -> None:
     name = ask(served, user(QUESTION), max_tokens=1)["bedside"]["sources"][0]["id"]
     found = ask(served, user(QUESTION, *[name] * 50), max_tokens=1)
     assert [(source["n"], source["id"]) for source in found["bedside"]["sources"]] == [(1, name)]
+
+
+def test_what_an_earlier_turn_was_given_is_not_given_again(served: Served) -> None:
+    first = ask(served, user(QUESTION), max_tokens=4)
+    names = [source["id"] for source in first["bedside"]["sources"]]
+    said = {"role": "assistant", "content": "See above."}
+    again = ask(served, user(QUESTION, *names), said, user(QUESTION), max_tokens=2)
+    assert [source["id"] for source in again["bedside"]["sources"]] == names
