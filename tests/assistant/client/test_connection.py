@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from assistant.client.answer import Answer
 from assistant.client.connection import Connection
 from assistant.client.finding import connect
 from assistant.errors import ServerError
+from tests.local_server import serve_locally
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
 
@@ -33,15 +34,8 @@ def serving(answer: Respond) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serve_locally(Handler, threading.Event()) as url:
+        yield url
 
 
 def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200) -> None:
