@@ -18,6 +18,8 @@ _LOOSE = frozenset("-/")
 """Marks that join words: chest-pain, jaw/arm pain."""
 _CLOSED = frozenset("()")
 _SHORTEST_STEM = 3
+_FARTHEST = 3 * _MOST_GAP
+"""Words that are looked at for the next one of a phrase, those that count for nothing among them."""
 _COMMA_COST = 3
 """Words that a comma in a gap stands for: "sudden, severe headache", but not across the items of a list."""
 
@@ -47,6 +49,15 @@ class Found(NamedTuple):
         return self.places[-1]
 
 
+class _Read(NamedTuple):
+    """A word of a text that is looked at, and how much of a gap it takes."""
+
+    word: str
+    sentence: int
+    place: int
+    cost: int
+
+
 class _Opening:
     """The phrases that begin with one word: those of no other, and the rest by what their second word may be."""
 
@@ -64,15 +75,19 @@ class _Opening:
 
 
 class Lexicon:
-    """Named phrases, found by their first two words; words of `skipped` count neither in texts nor in phrases."""
+    """Named phrases, found by their first two words.
+
+    Words of `skipped` count neither in texts nor in phrases, but for those that a phrase names beside others: "is" in "looks/is septic".
+    """
 
     def __init__(self, phrases: Mapping[str, Sequence[str]], skipped: frozenset[str]) -> None:
-        self._skipped = skipped | _LOOSE
+        parsed = [(name, parse_phrase(phrase, skipped | _LOOSE)) for name, group in phrases.items() for phrase in group]
+        self._light = skipped.intersection(word for _, each in parsed for element in each for word in element.words)
+        self._skipped = (skipped | _LOOSE) - self._light
         self._by_word: dict[str, _Opening] = defaultdict(_Opening)
         self._by_stem: dict[str, dict[str, _Opening]] = defaultdict(lambda: defaultdict(_Opening))
-        for name, group in phrases.items():
-            for phrase in group:
-                self._add(name, parse_phrase(phrase, self._skipped))
+        for name, elements in parsed:
+            self._add(name, elements)
 
     def _add(self, name: str, elements: tuple[Element, ...]) -> None:
         for word in elements[0].words:
@@ -86,12 +101,13 @@ class Lexicon:
 
     def find(self, tokens: Sequence[Token], sentences: Container[int] | None = None) -> Iterator[Found]:
         """All phrases in the order of their first words; of some sentences only, where they are given."""
+        costs = dict.fromkeys(self._light, 0) | {",": _COMMA_COST}
         read = [
-            (token[0], token[3], place)
+            _Read(token[0], token[3], place, costs.get(token[0], 1))
             for place, token in enumerate(tokens)
             if token[0] not in self._skipped and (sentences is None or token[3] in sentences)
         ]
-        for at, (word, _, place) in enumerate(read):
+        for at, (word, _, place, _) in enumerate(read):
             for opening in self._beginning_with(word):
                 for name in opening.alone:
                     yield Found(name, (place,))
@@ -106,12 +122,13 @@ class Lexicon:
         return found
 
 
-def _continued(opening: _Opening, read: Sequence[tuple[str, int, int]], at: int) -> Iterator[Found]:
-    """The phrases whose second word is one of the few behind the first. `read` has word, sentence and place."""
-    sentence, tried = read[at][1], set()
-    for word, its, _ in read[at + 1 : at + 2 + _MOST_GAP]:
-        if its != sentence:
+def _continued(opening: _Opening, read: Sequence[_Read], at: int) -> Iterator[Found]:
+    """The phrases whose second word is one of the few behind the first."""
+    sentence, tried, left = read[at][1], set(), _MOST_GAP
+    for word, its, _, cost in read[at + 1 : at + 1 + _FARTHEST]:
+        if its != sentence or left < 0:
             return
+        left -= min(cost, 1)
         for key in (word, _stem_key(word)):
             if key in opening.by_second and key not in tried:
                 tried.add(key)
@@ -126,14 +143,17 @@ def _stem_key(word: str) -> str:
 
 
 def parse_phrase(phrase: str, skipped: frozenset[str]) -> tuple[Element, ...]:
-    """The elements of a phrase. Raises ValueError where a word alone is left of several, or none, or a stem is too short."""
+    """The elements of a phrase; one that is a word of `skipped` alone is left out.
+
+    Raises ValueError where a word alone is left of several, or none, or a stem is too short.
+    """
     elements, gap = [], 0
     for piece in phrase.split():
         if piece in GAPS:
             gap = GAPS[piece]
             continue
-        words = [folded(word) for word in piece.split("/") if word not in skipped]
-        if words:
+        words = [folded(word) for word in piece.split("/")]
+        if piece not in skipped:
             stems = tuple(word[:-1] for word in words if word.endswith("*"))
             if any(len(stem) < _SHORTEST_STEM for stem in stems):
                 raise ValueError(f"phrase {phrase!r} has a stem too short to look up; give {_SHORTEST_STEM} letters")
@@ -144,22 +164,20 @@ def parse_phrase(phrase: str, skipped: frozenset[str]) -> tuple[Element, ...]:
     return tuple(elements)
 
 
-def _follow(
-    elements: tuple[Element, ...], number: int, read: Sequence[tuple[str, int, int]], at: int
-) -> tuple[int, ...] | None:
+def _follow(elements: tuple[Element, ...], number: int, read: Sequence[_Read], at: int) -> tuple[int, ...] | None:
     """The places of the elements from `number` on, each as near as it comes within its gap; None where they do not fit."""
     if number == len(elements):
         return ()
     (words, stems, left), sentence = elements[number], read[at - 1][1]
-    for here in range(at, len(read)):
-        word, its, place = read[here]
+    for here in range(at, min(len(read), at + _FARTHEST)):
+        word, its, place, cost = read[here]
         if its != sentence or word in _CLOSED:
             return None
         if word in words or (stems and word.startswith(stems)):
             rest = _follow(elements, number + 1, read, here + 1)
             if rest is not None:
                 return (place, *rest)
-        left -= _COMMA_COST if word == "," else 1
+        left -= cost
         if left < 0:
             return None
     return None

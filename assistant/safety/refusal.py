@@ -12,7 +12,7 @@ REFUSAL = (
     "Bedside does not answer this: it reads as a request for the means to harm somebody. "
     "If somebody is in danger or has been harmed, ask about assessment and treatment."
 )
-_SKIPPED = frozenset("a an the my his their your our this that some".split())
+SKIPPED = frozenset("a an the my his their your our this that some".split())
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,4 @@ def _kinds() -> tuple[tuple[_Row, ...], Lexicon]:
     phrases = {row.id: row.phrases for row in rows}
     phrases |= {f"{row.id} together": row.together for row in rows}
     phrases |= {f"{row.id} unless": row.unless for row in rows}
-    return rows, Lexicon(phrases, _SKIPPED)
+    return rows, Lexicon(phrases, SKIPPED)

@@ -15,10 +15,10 @@ _ADULT_YEARS = 30.0
 """A text that tells no age is read as one on an adult: rules that end below this age speak of none."""
 _STATES = {"past": State.PAST, "over": State.OVER, "chronic": State.CHRONIC}
 _BOUND = re.compile(r"(\w+) (<=|>=|<|>) (\d+(?:\.\d+)?)")
-_SKIPPED = frozenset(
+SKIPPED = frozenset(
     "a an the my his her their your our this some of is was are were be been very really quite so just".split()
 )
-_SKIPPED_OF_CUES = frozenset("a an the any some".split())
+SKIPPED_OF_CUES = frozenset("a an the any some".split())
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def rule_book() -> RuleBook:
         rules,
         _by_sign([(row.id, _bound(text)) for row in rows for text in row.readings]),
         {row.id: sum(_STATES[name] for name in row.counts_when) for row in rows},
-        Lexicon({row.id: row.phrases for row in rows}, _SKIPPED),
-        Lexicon({cue.id: cue.phrases for cue in cues}, _SKIPPED_OF_CUES),
+        Lexicon({row.id: row.phrases for row in rows}, SKIPPED),
+        Lexicon({cue.id: cue.phrases for cue in cues}, SKIPPED_OF_CUES),
     )
 
 
