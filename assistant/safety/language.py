@@ -1,7 +1,7 @@
 """Whether a text is English, which the rules are written in: by its script and its function words, without a model."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _ENGLISH = frozenset(
     """the of and to is was with for on at in has had have he she his her this that no not from by what how should be are it
@@ -18,17 +18,27 @@ _OTHERS = frozenset(
     ve bir ile için var yok yaşında ağrısı
     dan yang dengan tidak di nyeri tahun sejak ada
     och med utan sedan är inte en ett på för har og uden siden år ikke til
-    na ya wa kwa ni mgonjwa maumivu hana ana""".split()
+    na ya wa kwa ni mgonjwa maumivu hana ana
+    ja ei että joka mutta kun hän oli ovat kipu vuotta potilas
+    és az egy nem hogy van volt fáj évek óta beteg
+    je se že má od pacient bolest roků și cu este fără durere ani
+    ang ng mga sa ay sakit hindi waa iyo ka ku""".split()
 ) - {"on", "as", "a", "i", "do", "no", "is", "and", "in", "an", "to", "not", "he", "has", "me"}  # fmt: skip
-_WORD = re.compile(r"[^\W\d_]+")
+_AMBIGUOUS = frozenset(
+    """y na w o ve os em um die van per para ana ani lat sono di z du med et al dem om sa ka ku az ay od ei ni ya wa il de la si
+    con des dan den sin cu das ist pas une les""".split()
+)
+"""Words that English notes have as well, most as abbreviations: Na, w/, OS, ANA, para 2, ET, OD. They are no sign by themselves."""
+_WORD = re.compile(r"(?<!\d)[^\W\d_]+")
 _FEW_WORDS = 8
+_MANY_WORDS = 12
 _LOOKED_AT = 4000
 """Characters from the beginning: enough to tell a language by."""
 _OTHER_LETTER = re.compile(r"[^\W\d_\x00-ɏμα-δ]")
 
 
 def not_english(lower: str, knows: Callable[[str], bool]) -> str | None:
-    """Why the text does not read as English, or None. A few words that belong to no language pass.
+    """Why the text does not read as English, or None. Only signs of another language speak against it: values and abbreviations pass.
 
     `knows` tells whether a word begins a phrase of the rules: notes in abbreviations have hardly a function word.
     """
@@ -37,9 +47,17 @@ def not_english(lower: str, knows: Callable[[str], bool]) -> str | None:
         return None
     if not lower.isascii() and 3 * len(_OTHER_LETTER.findall(lower[:_LOOKED_AT])) > sum(map(len, words)):
         return "the text is in another script than English"
-    others, english = sum(word in _OTHERS for word in words), sum(word in _ENGLISH for word in words)
-    if others > 2 * english and (others >= 2 or len(words) < _FEW_WORDS) and 5 * others >= len(words):
+    others, english = [word for word in words if word in _OTHERS], sum(word in _ENGLISH for word in words)
+    signs = sum(word not in _AMBIGUOUS for word in others)
+    enough = signs >= 2 or (signs and (len(others) >= 2 or len(words) < _FEW_WORDS))
+    if enough and len(others) > 2 * english and 5 * len(others) >= len(words):
         return "the text does not read as English"
-    if len(words) >= _FEW_WORDS and not english and not any(len(word) > 1 and knows(word) for word in words):
+    accents = sum(not word.isascii() for word in words) >= 2
+    prose = len(words) >= _MANY_WORDS and not any(map(str.isdigit, lower[:_LOOKED_AT]))
+    if len(words) >= _FEW_WORDS and (accents or prose) and not english and not _any_known(words, knows):
         return "the text does not read as English"
     return None
+
+
+def _any_known(words: Iterable[str], knows: Callable[[str], bool]) -> bool:
+    return any(len(word) > 1 and knows(word) for word in words)

@@ -1,6 +1,7 @@
 """The rules, findings and cues of the data files, read once and checked: every name that a rule uses exists."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,6 +49,10 @@ class Rule:
         if age_years is None:
             return not self.age_known and self.max_age > _ADULT_YEARS
         return self.min_age <= age_years < self.max_age
+
+    def is_for_any(self, ages_years: Iterable[float | None]) -> bool:
+        """Whether it speaks of one of the ages."""
+        return any(self.is_for(age) for age in ages_years)
 
 
 @dataclass(frozen=True)

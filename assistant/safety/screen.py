@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from assistant.safety.contacts import Contact
 from assistant.safety.context import states_of
 from assistant.safety.language import not_english
-from assistant.safety.patient import Age, age_by_word, ages_of
+from assistant.safety.patient import GROWN_YEARS, Age, Patient, ages_of, children_of, patient_of
 from assistant.safety.phrases import Found
 from assistant.safety.readings import Reading, readings_of
 from assistant.safety.rules import SEVERITIES, Rule, RuleBook, rule_book
 from assistant.safety.words import Token, lowered, tokens_of
 
 _SEPARATOR = "\n\n"
-_GROWN_YEARS = 12.0
-"""What the triage tool's criteria begin at."""
 _MOTHERS = {"pregnant", "delivered", "obstetric-event", "early-pregnancy"}
 
 
@@ -60,28 +58,36 @@ def screen(texts: Sequence[str], contacts: Sequence[Contact] = ()) -> Screened:
     book = rule_book()
     lower = [lowered(text) for text in texts]
     reading = _Reading(book, _SEPARATOR.join(lower))
-    age = reading.age_years
     starts = _starts(lower)
     findings = [
         Finding(rule, tuple(_place(starts, span) for span in spans), tuple(contacts) if rule.contacts else ())
         for rule in book.rules
-        if rule.is_for(age) and (spans := reading.met(rule))
+        if rule.is_for_any(reading.patient.ages) and (spans := reading.met(rule))
     ]
     findings.sort(key=lambda each: (SEVERITIES.index(each.rule.severity), each.places[0].text, each.places[0].start))
-    return Screened(book.version, _reason(book, lower, age), tuple(findings))
+    return Screened(book.version, _reason(book, lower, reading.patient), tuple(findings))
 
 
-def _reason(book: RuleBook, lower: Sequence[str], age: float | None) -> str | None:
-    """Why some rules were not applied, or None."""
+def _reason(book: RuleBook, lower: Sequence[str], patient: Patient) -> str | None:
+    """Why some rules were not applied, or may not be for this patient; None where there is no doubt."""
     reasons = [reason for text in lower if (reason := not_english(text, book.findings.knows)) is not None]
     if reasons:
         return f"{reasons[0]}; the rules are written for English"
-    youngest = min(rule.min_age for rule in book.rules if rule.min_age >= _GROWN_YEARS)
-    if age is not None and age < youngest:
-        left_out = sum(not rule.is_for(age) and rule.min_age >= _GROWN_YEARS for rule in book.rules)
-        told = f"{age:.0f} years" if age >= 2 else f"{age * 12:.0f} months" if age >= 0.25 else f"{age * 365:.0f} days"
-        return f"age about {told}: {left_out} rules for {youngest:.0f} years and over were not applied, vital signs among them"
-    return None
+    age = patient.ages[-1]
+    if age is None or age >= GROWN_YEARS:
+        return None
+    if patient.is_unclear:
+        return f"the patient's age is unclear: rules for adults and for about {_told(age)} were applied"
+    left_out = [rule for rule in book.rules if rule.min_age >= GROWN_YEARS and not rule.is_for(age)]
+    youngest = min(rule.min_age for rule in left_out)
+    names = ", ".join(rule.id for rule in left_out)
+    return f"age about {_told(age)}: rules for {youngest:.0f} years and over were not applied ({names})"
+
+
+def _told(age_years: float) -> str:
+    if age_years >= 2:
+        return f"{age_years:.0f} years"
+    return f"{age_years * 12:.0f} months" if age_years >= 0.25 else f"{age_years * 365:.0f} days"
 
 
 def _starts(lower: Sequence[str]) -> list[int]:
@@ -104,32 +110,33 @@ class _Reading:
     lower: str
     tokens: list[Token] = field(init=False)
     spans: Mapping[str, list[tuple[int, int]]] = field(init=False)
-    age_years: float | None = field(init=False)
+    patient: Patient = field(init=False)
 
     def __post_init__(self) -> None:
         self.tokens = tokens_of(self.lower)
         found = list(self.book.findings.find(self.tokens))
         readings = list(readings_of(self.tokens))
         ages = list(ages_of(self.lower))
-        child = None if ages else age_by_word(self.lower)
+        children = [] if ages else list(children_of(self.lower))
         spoken_of = {place for each in found for place in each.places}
-        looked_at = spoken_of | {reading.last for reading in readings} | self._places([child] if child else [])
+        looked_at = spoken_of | {reading.last for reading in readings} | set(self._places(children))
         cues = self.book.cues.find(self.tokens, {self.tokens[place].sentence for place in looked_at})
-        on_somebody = self._places(ages) | {reading.last for reading in readings if not reading.criterion}
+        on_somebody = set(self._places(ages)) | {reading.last for reading in readings if not reading.criterion}
         self._states = states_of(self.tokens, cues, spoken_of, on_somebody)
         self.spans = self._collect(found, readings)
-        if child is not None and not self._is_patient(child):
-            child = None
-        self.age_years = ages[0].years if ages else None if child is None else child.years
+        self.patient = patient_of(self.lower, ages, self._first_of(children))
 
-    def _places(self, ages: Iterable[Age]) -> set[int]:
+    def _places(self, ages: Iterable[Age]) -> list[int]:
         """The tokens that ages begin with."""
         begins = [token.start for token in self.tokens]
-        return {max(bisect_right(begins, age.start) - 1, 0) for age in ages}
+        return [max(bisect_right(begins, age.start) - 1, 0) for age in ages]
 
-    def _is_patient(self, child: Age) -> bool:
+    def _first_of(self, children: Sequence[Age]) -> Age | None:
         """A baby that is spoken of with its mother is not the patient, nor is one that a question on a subject names."""
-        return not _MOTHERS & self.spans.keys() and not any(self._states[place] for place in self._places([child]))
+        if _MOTHERS & self.spans.keys():
+            return None
+        places = self._places(children)
+        return next((child for child, place in zip(children, places, strict=True) if not self._states[place]), None)
 
     def _collect(self, found: Iterable[Found], readings: Iterable[Reading]) -> dict[str, list[tuple[int, int]]]:
         spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
