@@ -21,7 +21,16 @@ _PART_MARKS = frozenset(",()")
 _LIST_WORDS = frozenset({"and", "or", "nor", ":"})
 _PREPOSITIONS = frozenset("by to with from for at".split())
 _TOLD = frozenset("told tells asked informed texted phoned messaged by to with from".split())
-_PRESENT = frozenset("has is having".split())
+_PRESENT = frozenset("has is having isn't can't cannot cant couldn't won't not collapsed collapsing just woke".split())
+"""Behind a relative: what is told of him is now, if somebody of his tells it."""
+_LONG_AGO = frozenset("had died dies passed suffered".split())
+_NEAR = frozenset("my our this".split())
+_BYSTANDERS = ("colleague", "friend", "neighbour", "flatmate", "roommate", "housemate")
+_ACUTE = frozenset("can't cannot cant couldn't won't collapsed collapsing".split())
+_ACUTE_REACH = 5
+_OWN = frozenset("mum mom dad nan gran granny grandad hubby".split())
+"""Who says so without "my" speaks of a relative of his own."""
+_DONE_TO = frozenset({"him", "me"})
 Cues = dict[str, dict[int, int]]
 """For each kind the places where a cue begins, with the place of its last word."""
 
@@ -39,7 +48,7 @@ class State:
 
 ALL_STATES = (State.NEGATED, State.OTHER, State.PAST, State.OVER, State.CHRONIC, State.POSSIBLE)
 _FORWARD = (
-    "negation", "brief-negation", "past", "past-list", "relative", "family-history", "possible-only", "topic-before",
+    "negation", "brief-negation", "past", "past-list", "relative", "family-history", "possible-only", "topic-before", "feared",
 )  # fmt: skip
 _BACKWARD = ("past-around", "over", "chronic", "negated-behind")
 
@@ -155,7 +164,11 @@ class _Sentence:
             yield State.PAST, self._end
         if place in self._cues["past"]:
             yield State.PAST, part_end
-        if place in self._cues["family-history"] or (place in self._cues["relative"] and self._is_another(place)):
+        if place in self._cues["feared"] and self._cues["test-normal"]:
+            yield State.POSSIBLE, part_end
+        if place in self._cues["family-history"] or (
+            place in self._cues["relative"] and place not in self._consumed and self._is_another(place)
+        ):
             yield State.OTHER, self._end
         if place in self._cues["possible-only"] or (place in self._cues["topic-before"] and not on_somebody):
             yield State.POSSIBLE, self._end
@@ -167,9 +180,18 @@ class _Sentence:
         behind = range(place + 1, min(place + 1 + _INFORMANT_REACH, self._end))
         if self._tokens[place].word.endswith("'s") or before in _PREPOSITIONS or told in _TOLD:
             return False
-        if before in ("my", "our") and any(self._tokens[at].word in _PRESENT for at in behind):
+        return not self._is_patient_now(place, before) and not any(at in self._cues["informant"] for at in behind)
+
+    def _is_patient_now(self, place: int, before: str) -> bool:
+        """Whether a relative or bystander is ill now, "my dad can't move his arm", or did something to the patient."""
+        behind = [token.word for token in self._tokens[place + 1 : min(place + 1 + _ACUTE_REACH, self._end)]]
+        if not _LONG_AGO.isdisjoint(behind):
             return False
-        return not any(at in self._cues["informant"] for at in behind)
+        word, of_the_patient = self._tokens[place].word, before in ("his", "her", "their")
+        is_near = (
+            before in _NEAR or (word.startswith(_BYSTANDERS) and not of_the_patient) or (not before and word in _OWN)
+        )
+        return not ((_PRESENT if is_near else _ACUTE) | _DONE_TO).isdisjoint(behind)
 
     def _restarts(self) -> set[int]:
         """Where a part says something new of the patient: it begins so, or tells since when."""

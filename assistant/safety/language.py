@@ -22,13 +22,14 @@ _OTHERS = frozenset(
     ja ei että joka mutta kun hän oli ovat kipu vuotta potilas
     és az egy nem hogy van volt fáj évek óta beteg
     je se že má od pacient bolest roků și cu este fără durere ani
-    ang ng mga sa ay sakit hindi waa iyo ka ku""".split()
+    hace pecho fiebre horas peito febre duas febbre heures fièvre poitrine stunden brust fieber borst uur koorts feber ateş
+    demam homa ang ng mga sa ay sakit hindi waa iyo ka ku""".split()
 ) - {"on", "as", "a", "i", "do", "no", "is", "and", "in", "an", "to", "not", "he", "has", "me"}  # fmt: skip
 _AMBIGUOUS = frozenset(
     """y na w o ve os em um die van per para ana ani lat sono di z du med et al dem om sa ka ku az ay od ei ni ya wa il de la si
-    con des dan den sin cu das ist pas une les""".split()
+    con des dan den sin cu das ist pas une les au""".split()
 )
-"""Words that English notes have as well, most as abbreviations: Na, w/, OS, ANA, para 2, ET, OD. They are no sign by themselves."""
+"""Words that English notes have as well, most as abbreviations: Na, w/, OS, ANA, para 2, ET, OD. No sign by themselves."""
 _WORD = re.compile(r"(?<!\d)[^\W\d_]+")
 _FEW_WORDS = 8
 _MANY_WORDS = 12
@@ -38,7 +39,7 @@ _OTHER_LETTER = re.compile(r"[^\W\d_\x00-ɏμα-δ]")
 
 
 def not_english(lower: str, knows: Callable[[str], bool]) -> str | None:
-    """Why the text does not read as English, or None. Only signs of another language speak against it: values and abbreviations pass.
+    """Why the text does not read as English, or None. Only signs of another language count: values and abbreviations pass.
 
     `knows` tells whether a word begins a phrase of the rules: notes in abbreviations have hardly a function word.
     """

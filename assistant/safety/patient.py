@@ -43,7 +43,8 @@ _BY_WORD = re.compile(rf"(?<![\w'])(?<!as a )(?<!the )(?:{'|'.join(_WORDS)})(?![
 _WRITTEN = dict(
     zip("one two three four five six seven eight nine ten eleven twelve".split(), range(1, 13), strict=True)
 )
-_TEMPERATURE = re.compile(r"(?:\bt|temp|temperature)[ :=of]*$")
+_NO_SEX = re.compile(r"(?:\bt|temp|temperature|\btype|\bgrade|\bstage)[ :=of]*$")
+"""Before 39 F, or type 2F."""
 _PARENT = r"(?:mother|father|mum|mom|dad|parents?|carer|nanny|nan|gran\w*)"
 _ARTICLES = r"(?: (?:a|an|the|her|his|their|one|two|three|four|[1-9]|young|small|little|older?|younger|healthy))*[ -]?"
 _BY_HER_SIDE = (
@@ -59,7 +60,9 @@ _ANOTHERS = re.compile(
 _MAYBE_ANOTHERS = re.compile(
     rf"\b(?:his|her|their|has|with|{_PARENT} and){_ARTICLES}$|\b(?:at|since|until|from|before|when) (?:the )?(?:age of )?$"
 )
-_OF_A_PERSON = re.compile(rf"(?:^|[.,:;(/\n-]|\b(?:is|pt|patient|male|female|student|pupil|{_CHILD}|{_GROWN}|baby|infant)) *$")
+_OF_A_PERSON = re.compile(
+    rf"(?:^|[.,:;(/\n-]|\b(?:is|pt|patient|male|female|student|pupil|{_CHILD}|{_GROWN}|baby|infant)) *$"
+)
 _A_GROWN_UP = re.compile(rf"\b(?:{_GROWN}|{_PARENT} of)\b")
 _LOOKED_BACK = 48
 """Characters before an age that say whose it is."""
@@ -91,7 +94,7 @@ def ages_of(lower: str) -> Iterator[Age]:
         groups = match.groupdict()
         number = next(groups[f"n{place}"] for place in _NUMBERS if groups.get(f"n{place}") is not None)
         before = lower[max(0, match.start() - _LOOKED_BACK) : match.start()]
-        if groups["sex"] in ("m", "f") and _TEMPERATURE.search(before):
+        if groups["sex"] in ("m", "f") and _NO_SEX.search(before):
             continue
         value = float(_WRITTEN.get(number) or number)
         units = (groups[f"unit{place}"] for place in _UNITS)

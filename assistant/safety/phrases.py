@@ -77,7 +77,8 @@ class _Opening:
 class Lexicon:
     """Named phrases, found by their first two words.
 
-    Words of `skipped` count neither in texts nor in phrases, but for those that a phrase names beside others: "is" in "looks/is septic".
+    Words of `skipped` count neither in texts nor in phrases, but for those that a phrase names beside others:
+    "is" in "looks/is septic".
     """
 
     def __init__(self, phrases: Mapping[str, Sequence[str]], skipped: frozenset[str]) -> None:

@@ -24,6 +24,15 @@ _COMPARISONS = {
 """Before a number: what is told is a bound, and the value lies a little beyond it."""
 _ALERTNESS = {"a": 4.0, "alert": 4.0, "v": 3.0, "voice": 3.0, "p": 2.0, "pain": 2.0, "u": 1.0, "unresponsive": 1.0}
 _TABLETS = ("tablet", "tab", "pill", "capsule", "caps")
+_MEDICINES = (
+    "line pram etine olol azepam zolam dipine apine azole profen amol aminophen codone codeine adone pril sartan formin statin"
+    " oxin adol phine clone pidem aspirin lithium digoxin gabalin gabapentin barbital"
+).split()  # fmt: skip
+"""How names of medicines end: "took 20 amitriptyline" counts tablets."""
+_BEFORE_MEDICINE = frozenset("x of his her my their the".split())
+_FEWEST_OF_A_MEDICINE = 10.0
+"""Fewer of them may be milligrams."""
+_COMA_SCORE = pattern(r"e([1-4])v([1-5t])m([1-6])")
 _MG_DL_PER_MMOL = 18.016  # of glucose
 _HOTTEST_CELSIUS = 86.0
 _GESTATION = ("pregnant", "gestation", "gravid", "by", ",", ".", "")
@@ -83,7 +92,9 @@ def _names() -> dict[str, str]:
 def readings_of(tokens: Sequence[Token]) -> Iterator[Reading]:
     """All of them, in the order of the text."""
     for place, (word, *_) in enumerate(tokens):
-        if word[-1].isdigit() or word[0].isdigit():
+        if word[0] == "e" and word[1:2].isdigit():
+            yield from _coma_score(tokens, place)
+        elif word[-1].isdigit() or word[0].isdigit():
             yield from _numbered(tokens, place, word)
         elif word == "avpu":
             yield from _alertness(tokens, place)
@@ -151,6 +162,9 @@ def _unit(tokens: Sequence[Token], number: _Number) -> tuple[str, int]:
         if tokens[at].word != "°":
             break
     tablets = [at for at in behind if tokens[at].word.startswith(_TABLETS)]
+    counted = next((at for at in behind if tokens[at].word not in _BEFORE_MEDICINE), place)
+    if not tablets and number.value >= _FEWEST_OF_A_MEDICINE and tokens[counted].word.endswith(tuple(_MEDICINES)):
+        tablets = [counted]
     return ("tablets", tablets[0]) if tablets else ("", place)
 
 
@@ -192,6 +206,16 @@ def _named_behind(tokens: Sequence[Token], number: _Number) -> str | None:
         "gestation_weeks": dated or (one, two) == ("/", "40") or (one == "+" and two in tuple("0123456")),
     }
     return next((sign for sign, holds in named.items() if holds), None)
+
+
+def _coma_score(tokens: Sequence[Token], place: int) -> Iterator[Reading]:
+    """The sum of E2V2M4, in one word or three; a tube for V counts one."""
+    for last in (place, place + 2, place + 4):  # with commas between: E2, V2, M4
+        whole = "".join(token.word for token in tokens[place : last + 1] if token.word not in (",", "-", "/"))
+        if (match := _COMA_SCORE.fullmatch(whole)) is not None:
+            parts = (1.0 if part == "t" else float(part) for part in match.groups())
+            yield Reading("gcs", sum(parts), place, last, criterion=False)
+            return
 
 
 def _alertness(tokens: Sequence[Token], place: int) -> Iterator[Reading]:

@@ -12,6 +12,12 @@ REFUSAL = (
     "Bedside does not answer this: it reads as a request for the means to harm somebody. "
     "If somebody is in danger or has been harmed, ask about assessment and treatment."
 )
+REFUSAL_IN_A_CRISIS = (
+    "Bedside does not describe ways to die. If this is about you: do not stay alone with it, and call the crisis number that is "
+    "shown with the red flags or the emergency services now. If it is about a patient, ask how to assess the risk or how to "
+    "treat what was done."
+)
+_OWN_DEATH = "own-death"
 SKIPPED = frozenset("a an the my his their your our this that some".split())
 
 
@@ -26,13 +32,13 @@ class _Row:
 
 
 def refused(text: str) -> str | None:
-    """The kind of harm that the text asks the means for, or None. Time grows with the text only."""
+    """The fixed answer to a text that asks for the means to harm somebody, or None. Time grows with the text only."""
     rows, lexicon = _kinds()
     found = {each.name for each in lexicon.find(tokens_of(lowered(text)))}
     for row in rows:
         together = not row.together or f"{row.id} together" in found
         if row.id in found and together and f"{row.id} unless" not in found:
-            return row.id
+            return REFUSAL_IN_A_CRISIS if row.id == _OWN_DEATH else REFUSAL
     return None
 
 

@@ -14,7 +14,7 @@ from models.tables import read_rows
 SEVERITIES = ("emergency", "urgent")
 _ADULT_YEARS = 30.0
 """A text that tells no age is read as one on an adult: rules that end below this age speak of none."""
-_STATES = {"past": State.PAST, "over": State.OVER, "chronic": State.CHRONIC}
+_STATES = {"past": State.PAST, "over": State.OVER, "chronic": State.CHRONIC, "possible": State.POSSIBLE}
 _BOUND = re.compile(r"(\w+) (<=|>=|<|>) (\d+(?:\.\d+)?)")
 SKIPPED = frozenset(
     "a an the my his her their your our this some of is was are were be been very really quite so just".split()
@@ -34,6 +34,7 @@ class Rule:
     since: str
     needs: tuple[str, ...] = ()
     two_of: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     min_age: float = 0.0
     max_age: float = 200.0
     age_known: bool = False
@@ -114,7 +115,7 @@ def rule_book() -> RuleBook:
     cues = read_rows(folder / "cues.toml", "cue", Cue)
     known = {row.id for row in rows}
     for rule in rules:
-        unknown = {name for group in (*rule.groups, rule.two_of) for name in group} - known
+        unknown = {name for group in (*rule.groups, rule.two_of, rule.unless) for name in group} - known
         if unknown or rule.severity not in SEVERITIES or not (rule.needs or rule.two_of):
             raise ValueError(f"rule {rule.id}: {rule.severity}, {sorted(unknown)}; correct rules.toml")
     return RuleBook(

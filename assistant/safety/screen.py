@@ -155,6 +155,8 @@ class _Reading:
 
     def met(self, rule: Rule) -> list[tuple[int, int]]:
         """The words that meet the rule, one span for each thing that it needs; empty where it is not met."""
+        if any(self.spans.get(name) for name in rule.unless):
+            return []
         spans: list[tuple[int, int]] = []
         for group in rule.groups:
             options = [span for name in group for span in self.spans.get(name, ())]

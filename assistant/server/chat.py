@@ -16,7 +16,6 @@ from assistant.engine.usage import Usage
 from assistant.errors import PromptTooLongError
 from assistant.knowledge.citations import Check
 from assistant.knowledge.index import Index
-from assistant.safety.refusal import REFUSAL
 from assistant.server.errors import ApiError, api_error
 from assistant.server.follow import Followed, follow
 from assistant.server.grounding import (
@@ -31,7 +30,7 @@ from assistant.server.grounding import (
 )
 from assistant.server.overflow import drop_oldest
 from assistant.server.preparing import GoOn
-from assistant.server.safety import is_refused, red_flags
+from assistant.server.safety import red_flags, refusal
 from assistant.server.service import DEFAULT_ANSWER_TOKENS, Service, check_length, finish_reason, new_id, now, usage
 from assistant.server.shapes import ChatCompletion, answer_or_stream
 from assistant.server.sse import KEEP_ALIVE, frame, stream
@@ -75,7 +74,7 @@ class _Prepared:
     """Of the libraries that were searched."""
     dropped: int
     """Messages that were left out to make room."""
-    refused: bool = False
+    refusal: str | None = None
 
 
 def _prepare_readable(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
@@ -112,11 +111,11 @@ def _prepare(service: Service, body: ChatRequest, go_on: GoOn) -> _Prepared:
     messages: Sequence[Message] = body.messages
     if body.drops_oldest:
         messages = _without_oldest(messages, fits, answer_tokens)
-    arranged, refused = arrange(messages), is_refused(body.messages)
-    sources = () if refused else arranged.sources
+    arranged, refused = arrange(messages), refusal(body.messages)
+    sources = () if refused is not None else arranged.sources
     text = GroundedText(sources, body.messages[-1].turn["content"]) if body.is_grounded else None
     prepared = _Prepared([], text, index, len(body.messages) - len(messages), refused)
-    if refused or (body.is_grounded and not sources):
+    if refused is not None or (body.is_grounded and not sources):
         return prepared
     prompt = loaded.template.prompt_ids(loaded.model, arranged.turns)
     ask = partial(service.requests, body, prompt, logprobs=body.logprob_count)
@@ -150,7 +149,7 @@ class _Reply:
         self._service, self._body, self._requests = service, body, prepared.requests
         self._model = service.text_model().model
         self._head = {"id": new_id("chatcmpl"), "created": now(), "model": service.name}
-        self._refused, self._text = prepared.refused, prepared.text
+        self._refusal, self._text = prepared.refusal, prepared.text
         found = () if prepared.text is None else prepared.text.sources
         self._first = {
             **first_fields(flags, found, "off" if prepared.text is None else prepared.text.found),
@@ -219,12 +218,13 @@ class _Reply:
 
     @property
     def _host_reason(self) -> str:
-        return "content_filter" if self._refused else "stop"
+        return "content_filter" if self._refusal is not None else "stop"
 
     def _host_answer(self) -> str:
         """The whole answer where no model is asked; about no passage it would make one up."""
-        if self._text is None or self._refused:
-            return REFUSAL
+        if self._refusal is not None:
+            return self._refusal
+        assert self._text is not None  # without libraries the model is asked, but for a refusal
         return self._text.push(NO_ANSWER)
 
     def _of_host(self) -> list[bytes]:

@@ -31,7 +31,7 @@ def red_flags(messages: Sequence[Message], contacts: Sequence[Contact]) -> dict[
     return fields
 
 
-def is_refused(messages: Sequence[Message]) -> bool:
-    """Whether the last message asks for the means to harm somebody; a note before it is somebody else's text."""
+def refusal(messages: Sequence[Message]) -> str | None:
+    """The fixed answer where the last message asks for the means to harm somebody; a note before it is somebody else's text."""
     last = messages[-1]
-    return last.role == "user" and refused(last.turn["content"]) is not None
+    return refused(last.turn["content"]) if last.role == "user" else None

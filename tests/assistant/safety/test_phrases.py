@@ -1,10 +1,10 @@
 """Phrases of the data files: every alternative that one names is found, and words between cost what they should."""
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tomllib
 
 import assistant.safety
 from assistant.safety.phrases import GAPS, Lexicon
