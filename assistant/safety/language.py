@@ -30,7 +30,7 @@ _AMBIGUOUS = frozenset(
     con des dan den sin cu das ist pas une les au""".split()
 )
 """Words that English notes have as well, most as abbreviations: Na, w/, OS, ANA, para 2, ET, OD. No sign by themselves."""
-_WORD = re.compile(r"(?<!\d)[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_]+")
 _FEW_WORDS = 8
 _MANY_WORDS = 12
 _LOOKED_AT = 4000

@@ -59,6 +59,8 @@ def test_numbers_beside_the_word_that_are_no_age(text: str) -> None:
         "lives with her 4 year old",
         "34F with her 2 year old",
         "wife, 70 years old, has a cold",
+        "Had measles as a child",
+        "The baby is well at home",
     ],
 )
 def test_a_grown_up_is_screened_as_one_whatever_child_is_named(who: str) -> None:
