@@ -52,7 +52,7 @@ _BY_HER_SIDE = (
     r"|(?:lives|living) with)"
 )
 _ANOTHERS = re.compile(
-    rf"\b(?:{_PARENT} (?:of|to)|{_BY_HER_SIDE}){_ARTICLES}$"
+    rf"\b(?:{_PARENT} (?:of|to)|born to|{_BY_HER_SIDE}){_ARTICLES}$"
     r"|\b(?:kids|children|sons|daughters|boys|girls|grandchildren|twins),? $"
     rf"|(?<!my )(?<!our )\b(?:{_PARENT}|brother|sister|wife|husband|partner|uncle|aunt)(?:,| is| was| had \w+| at| \()* ?$"
     r"|\bdied (?:at |when )?$"
@@ -128,11 +128,17 @@ def patient_of(lower: str, ages: list[Age], child: Age | None) -> Patient:
     if grown:
         return Patient((grown[0], *children[:1]))
     if children:
-        return Patient((None, children[0]) if _A_GROWN_UP.search(lower) else (children[0],))
+        return Patient((None, children[0]) if _names_a_grown_up(lower, ages) else (children[0],))
     doubtful = [age.years for age in ages if age.whose is None and age.years < GROWN_YEARS]
     if doubtful:
         return Patient((None, doubtful[0]))
     if child is None:
         return Patient((None,))
-    may_be_grown = child.years >= _WORDS["child"] or _A_GROWN_UP.search(lower) is not None
+    may_be_grown = child.years >= _WORDS["child"] or _names_a_grown_up(lower, ages)
     return Patient((None, child.years) if may_be_grown else (child.years,))
+
+
+def _names_a_grown_up(lower: str, ages: list[Age]) -> bool:
+    """Whether a man or woman is spoken of, but for one whose age is another's: "born to a 33-year-old woman"."""
+    ends = {age.end for age in ages if age.whose is False}
+    return any(ends.isdisjoint((match.start() - 1, match.end())) for match in _A_GROWN_UP.finditer(lower))

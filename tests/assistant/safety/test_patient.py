@@ -100,6 +100,7 @@ def test_where_it_is_unclear_both_are_screened_and_it_says_so(who: str, told: st
         "newborn HR 155, RR 50",
         "My daughter, 3, has a cough, HR 135",
         "6-week-old, mother 22F, HR 158",
+        "Boy, 2 months, born to a 33-year-old woman, HR 152",
     ],
 )
 def test_what_is_normal_in_a_child_stays_free(text: str) -> None:
