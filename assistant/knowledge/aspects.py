@@ -22,7 +22,7 @@ _ASPECTS = (
         r"""\btreat; therap; manag; \bgive\b; \bgiven\b; first.line; antibiotic; antidote; revers; \bdrugs?\b;
         \bstart\b; \bmedic(ine|ation)s?\b; \bdos(e|es|age)\b; \bwhat (should|do|can|must) (i|we) (do|give|use|start)\b;
         \bneeds?\b; \bwhat to do\b; \bsteps?\b; \bactions?\b; \bhow much\b; \bbe done\b; \bcur(e|es|ed|able)\b;
-        surg; operat; \bhandle; \bdeal(t|ing)? with\b; \bagainst\b; \boptions?\b; \bremed""",
+        surg; operat; \bhandle; \bdeal(t|ing)? with\b; \bagainst\b; \boptions?\b; \bremed; \boverdos; \bpoison; anticoagulat""",
     ),
     (
         "questions",
@@ -34,7 +34,7 @@ _ASPECTS = (
         recurren; long.term; \bhome\b; safety.net; \bparents?\b; \bcarers?\b; \badvice\b; \brecover""",
     ),
     ("monitoring targets", r"monitor; blood tests?; \bcheck; \blevels?\b; \btargets?\b; how often; \binr\b; \bgoal\b"),
-    ("adverse", r"side.effects?; adverse; \bharm; toxic; \brisks?\b"),
+    ("adverse", r"side.effects?; adverse; \bharm; toxic; \brisks?\b; \boverdos; \bpoison"),
     (
         "interactions",
         r"""interact; combin; \btogether\b; \bmix; \bwith\b; \bw/; \bwhile (on|taking)\b; alongside; \bco-?prescri;
@@ -122,6 +122,8 @@ def kinds_wanted(parts: Sequence[str]) -> list[frozenset[str]]:
     return [kinds | _OVERVIEW for kinds in asked] if all(kinds <= _IN_PASSING for kinds in asked) else asked
 
 
-def kinds_of(heading: str) -> frozenset[str]:
-    """The words of a section's heading."""
-    return frozenset(re.findall(r"[a-z-]+", heading.casefold()))
+def kinds_of(heading: str, title: str) -> frozenset[str]:
+    """The words of a section's heading; where it has none, what its document's title asks for, as a question would."""
+    if heading:
+        return frozenset(re.findall(r"[a-z-]+", heading.casefold()))
+    return kinds_wanted([title])[0] - _IN_PASSING

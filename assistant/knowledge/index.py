@@ -74,6 +74,14 @@ class Index:
         place, row = self._place(number)
         return self._volumes[place].document(row)
 
+    def titles(self, numbers: Iterable[int]) -> dict[int, str]:
+        """The title of each of these documents."""
+        return {
+            self._number(place, row): title
+            for place, rows in enumerate(self._by_volume(numbers))
+            for row, title in self._volumes[place].titles(rows).items()
+        }
+
     def passage(self, name: str) -> LibraryPassage | None:
         """The passage of that id, or None: it is in no library here, or its text has changed since."""
         match = _ID.fullmatch(name)
@@ -83,6 +91,10 @@ class Index:
             if volume.library == match["library"] and (row := volume.find(match["document"])) is not None:
                 return next((each for each in volume.document(row).passages if each.id == name), None)
         return None
+
+    def holds(self, term: str) -> bool:
+        """Whether any document holds the word or phrase in any column: much less work than who does."""
+        return any(volume.holders(_quoted(term), 1) for volume in self._volumes)
 
     def holders(self, term: str) -> frozenset[int] | None:
         """Numbers of the documents that hold the word or phrase in any column; None where over `MOST_HOLDERS` do."""
@@ -101,9 +113,10 @@ class Index:
         return self._speller.near(word)
 
     def _matching(self, match: str, most: int) -> frozenset[int]:
-        found: set[int] = set()
+        found: list[int] = []
+        several = len(self._volumes)
         for place, volume in enumerate(self._volumes):
-            found |= {self._number(place, row) for row in volume.holders(match, most - len(found))}
+            found += [row * several + place for row in volume.holders(match, most - len(found))]
         return frozenset(found)
 
     def _weigh(self, table: Table, terms: Sequence[str]) -> list[Mapping[float, Sequence[str]]]:
@@ -112,8 +125,7 @@ class Index:
         if len(self._volumes) == 1 and self._total(table) == total:
             return [{1.0: terms} if terms else {}]
         weighed: list[dict[float, list[str]]] = [{} for _ in self._volumes]
-        for term in terms:
-            held = [volume.hit_count(table, term) for volume in self._volumes]
+        for term, *held in zip(terms, *(volume.hit_counts(table, terms) for volume in self._volumes), strict=True):
             among_all = _rarity(total, sum(held))
             for volume, count, groups in zip(self._volumes, held, weighed, strict=True):
                 if count:

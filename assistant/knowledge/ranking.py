@@ -1,13 +1,15 @@
 """Which documents a text is about: those that hold most of its subject, ranked by how well they fit its words."""
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import nlargest
 
 from assistant.knowledge.index import MOST_HOLDERS, Index
+from assistant.knowledge.medicines import drug_names
 from assistant.knowledge.subject import Reading, Term, read
-from assistant.knowledge.words import is_subject, phrases
+from assistant.knowledge.words import is_subject, phrases, words
 
 # Of a question's subject one document must hold this share in title or keywords, ...
 _NAMED_FLOOR = 0.35
@@ -22,6 +24,8 @@ _LOOKED_INTO = 40  # ... and of these, those whose passages are
 _MOST_READINGS = 4  # of a question; any other text is read in all ways at once
 _MOST_TELLING = 16  # terms that rank; a long note has more, but its rarest say what it is about
 _MOST_PHRASES = 24
+_NAMED_WHOLLY = 1.5  # how much more a document counts of whose title the question names every word
+_MOST_TITLES = 10_000
 _WHOLE_SHARE = 0.2  # of a document's own score beside its best passage's, where no title names the subject
 
 
@@ -65,7 +69,7 @@ def rank(index: Index, text: str, *, is_question: bool = True) -> list[Ranked]:
     A question has none where the library does not cover its subject; any other text only weighs what a question finds.
     """
     most_readings = _MOST_READINGS if is_question else 1
-    readings = read(text, lambda form: index.holders(form) != frozenset(), index.near, most_readings)
+    readings = read(text, index.holds, index.near, most_readings)
     ranked = [one for reading in readings if (one := _by_reading(index, reading, text, is_question)) is not None]
     most = max((one.coverage for one in ranked), default=0.0)
     return [one for one in ranked if one.coverage >= _READING_FLOOR * most]
@@ -78,13 +82,17 @@ def telling_phrases(text: str, telling: Set[str]) -> list[str]:
 
 def _by_reading(index: Index, reading: Reading, text: str, is_question: bool) -> Ranked | None:
     held = _held(index, reading.terms)
-    if held.best <= 0.0 or (is_question and not _covers(index.count, held)):
+    if held.best <= 0.0 or (is_question and not (_covers(index.count, held) or _names_a_title(index, reading.terms))):
         return None
     candidates = nlargest(
         _CANDIDATES, held.weights, key=lambda number: (held.weights[number] + held.named.get(number, 0.0), -number)
     )
     scores = _scores(index, held, reading.put_right(text), candidates)
-    weighed = {number: score * held.weights[number] for number, score in scores.items()}
+    whole = _named_wholly(index, reading.terms, [number for number in scores if number in held.named])
+    weighed = {
+        number: score * held.weights[number] * (_NAMED_WHOLLY if number in whole else 1.0)
+        for number, score in scores.items()
+    }
     top = max(weighed.values(), default=0.0)
     if top <= 0.0:
         return None
@@ -119,6 +127,33 @@ def _covers(count: int, held: _Held) -> bool:
     share = _HELD_FLOOR + _HELD_FLOOR_RISE * math.log(max(1.0, count / _SMALL_LIBRARY))
     enough = min(share * held.total, _WORDS_FLOOR * _weight(count, 0))
     return held.best_named >= _NAMED_FLOOR * held.total or held.best >= enough
+
+
+def _names_a_title(index: Index, terms: Sequence[Term]) -> bool:
+    """Whether the subject without its medicines is what a title says, as in `furosemide dose heart failure`.
+
+    A medicine says what is done about a subject. Any other word that the library lacks may say which subject it is:
+    `portal hypertension` is another than hypertension.
+    """
+    subject = [term for term in terms if is_subject(term.word)]
+    rest = [term for term in subject if drug_names().isdisjoint(term.forms)]
+    if not rest or len(rest) == len(subject):
+        return False
+    named = [frozenset[int]().union(*map(index.named, term.forms)) for term in rest]
+    return bool(_named_wholly(index, rest, named[0].intersection(*named[1:])))
+
+
+def _named_wholly(index: Index, terms: Sequence[Term], among: Collection[int]) -> frozenset[int]:
+    """Those documents whose title says nothing of its subject but what these terms say."""
+    said = {word for term in terms for form in term.forms for word in form.split()}
+    return frozenset(number for number, title in index.titles(among).items() if said.issuperset(_subject_of(title)))
+
+
+@lru_cache(_MOST_TITLES)
+def _subject_of(title: str) -> frozenset[str]:
+    """The words of a title that say what it is about, all of them where none does by itself."""
+    found = words(title)
+    return frozenset(filter(is_subject, found)) or frozenset(found)
 
 
 def _held(index: Index, terms: Sequence[Term]) -> _Held:

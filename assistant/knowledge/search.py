@@ -11,6 +11,7 @@ from assistant.knowledge.conversation import Asked, in_conversation
 from assistant.knowledge.index import Index
 from assistant.knowledge.library import LibraryPassage
 from assistant.knowledge.ranking import Ranked, rank, telling_phrases
+from assistant.knowledge.shorthand import written_out
 from assistant.knowledge.words import content_words, question_parts, without_measurements, words
 
 _NOTE_WEIGHT = 0.5  # how much a full fit with the patient note counts beside one with the question
@@ -19,6 +20,7 @@ _MOST_PARTS = 8  # of a question, the last: what is asked stands behind the case
 _MOST_DOCUMENTS = 12  # documents whose sections are looked at
 _DOCUMENT_FLOOR = 0.4  # a document below this share of the best one's score is about something else
 _PASSAGE_FLOOR = 0.4  # likewise for a passage
+_OTHER_QUESTION = 0.5  # what a document counts for whose title asks something else
 _BASE_SHARE = 0.2  # what every section of a document counts for
 _OPENING_SHARE = 0.1  # what the first section, which says what the thing is, counts for beyond that
 _TEXT_SHARE = 0.3  # what the section counts for that holds most of the question's words
@@ -47,19 +49,24 @@ def search(
     The person's `earlier` questions, oldest first, say what it is about where it does not. A patient note counts for less
     than the question: it re-weights what the question finds.
     """
-    question, note = without_measurements(question), note and without_measurements(note)
-    asked = in_conversation(question, earlier)
-    forms, scores = _documents(index, asked, note)
-    best = max(scores.values(), default=0.0)
-    taken = {document: score / best for document, score in scores.items() if score >= _DOCUMENT_FLOOR * best > 0.0}
+    question, note = _plainly(question), note and _plainly(note)
+    asked = in_conversation(question, [*map(written_out, earlier)])
     parts = question_parts(question)
     if not any(map(kinds_asked, parts)):
         parts = question_parts(asked.text)
-    hits = _sections(index, taken, parts[-_MOST_PARTS:], forms)
+    parts = parts[-_MOST_PARTS:]
+    forms, scores = _documents(index, asked, note, frozenset[str]().union(*kinds_wanted(parts)))
+    best = max(scores.values(), default=0.0)
+    taken = {document: score / best for document, score in scores.items() if score >= _DOCUMENT_FLOOR * best > 0.0}
+    hits = _sections(index, taken, parts, forms)
     top = max((hit.score for hit in hits), default=1.0)
     hits = [Hit(hit.passage, round(hit.score / top, 6)) for hit in hits]
     hits.sort(key=lambda hit: -round(hit.score, 1))  # near equals stay in the order of their document
     return tuple(_different(hit for hit in hits if hit.score >= _PASSAGE_FLOOR))[:limit]
+
+
+def _plainly(text: str) -> str:
+    return without_measurements(written_out(text))
 
 
 def _different(hits: Iterable[Hit]) -> Iterator[Hit]:
@@ -72,7 +79,7 @@ def _different(hits: Iterable[Hit]) -> Iterator[Hit]:
             yield hit
 
 
-def _documents(index: Index, asked: Asked, note: str | None) -> tuple[Forms, dict[int, float]]:
+def _documents(index: Index, asked: Asked, note: str | None, kinds: frozenset[str]) -> tuple[Forms, dict[int, float]]:
     """Score by document, best first, and the forms of the words by which they were found."""
     ranked = rank(index, asked.text) or (rank(index, asked.instead) if asked.instead else [])
     scores = _merged(index, ranked)
@@ -84,6 +91,9 @@ def _documents(index: Index, asked: Asked, note: str | None) -> tuple[Forms, dic
         for number, score in _merged(index, noted).items():
             scores[number] = scores.get(number, 0.0) + _NOTE_WEIGHT * score
         ranked += noted
+    for number, title in index.titles(scores).items():
+        if title.endswith("?") and kinds.isdisjoint(kinds_of("", title)):
+            scores[number] *= _OTHER_QUESTION
     best_first = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:_MOST_DOCUMENTS]
     return {term.word: term.forms for one in ranked for term in one.telling}, dict(best_first)
 
@@ -124,6 +134,6 @@ def _section_scores(index: Index, document: int, found: Sequence[_Part]) -> list
         top = max(fits) or 1.0
         for place, passage in enumerate(passages):
             score = _BASE_SHARE + _TEXT_SHARE * fits[place] / top + _OPENING_SHARE * (place == 0)
-            score += _ASKED_SHARE * bool(kinds & kinds_of(passage.section))
+            score += _ASKED_SHARE * bool(kinds & kinds_of(passage.section, passage.title))
             scores[place] = max(scores[place], score)
     return scores

@@ -71,14 +71,19 @@ class Volume:
         found = self.rows("SELECT rowid FROM document_words WHERE document_words MATCH ? LIMIT ?", (match, most))
         return [row for (row,) in found]
 
-    def hit_count(self, table: Table, match: str) -> int:
-        """How many documents or passages match an FTS5 query."""
-        return int(self.rows(f"SELECT count(*) FROM {table} WHERE {table} MATCH ?", (match,))[0][0])
+    def hit_counts(self, table: Table, matches: Sequence[str]) -> Sequence[int]:
+        """How many documents or passages match each FTS5 query."""
+        counts = ", ".join([f"(SELECT count(*) FROM {table} WHERE {table} MATCH ?)"] * len(matches))
+        return self.rows(f"SELECT {counts}", matches)[0] if matches else ()
 
     def names(self) -> Iterator[str]:
         """Title and keywords of each document, as one text."""
         for title, keywords in self.rows("SELECT title, keywords FROM document"):
             yield " . ".join((title, *json.loads(keywords)))
+
+    def titles(self, rows: Sequence[int]) -> dict[int, str]:
+        """The title of the document in each of these rows."""
+        return dict(self.rows(f"SELECT id, title FROM document WHERE id IN ({', '.join(map(str, rows))})"))
 
     def rank_documents(self, terms: Mapping[float, Sequence[str]], among: Sequence[int]) -> dict[int, float]:
         """Row to BM25 score (larger is better) of these documents, where any term matches; each key weighs its terms."""

@@ -78,6 +78,7 @@ _FUNCTION_WORDS = frozenset(
     mg mcg ml kg mmol
     advice advise best choose consider considered explain help know mean means patient patients people person say tell
     think way work works happen happens overview summary doctor doctors nurse nurses clinician physician junior
+    thanks thank thx cheers ok okay hi hello hey sorry helps helped helpful
     """).split()
 )
 
@@ -103,7 +104,7 @@ _OF_ANY_SUBJECT = frozenset(
     chromosome chromosomes dna expectancy life living predispose predisposing susceptibility onset progression confirm
     confirmed suspect suspected population acute chronic recurrent use used uses different difference affected affect
     evidence guideline guidelines question questions summary detail details example examples information worse better
-    fail fails failed route oral iv im
+    fail fails failed route oral iv im history conscious awake alert
     """).split()
 )
 # Everyday words: a question that holds some is no less about its subject.

@@ -47,8 +47,8 @@ def documents(folder: Path) -> dict[str, Document]:
 
 def matches(folder: Path, word: str) -> int:
     volume = Volume.open("own", library_file(folder, "own"))
-    passages = volume.hit_count("passage_words", word)
-    assert volume.hit_count("document_words", word) <= passages
+    (passages,) = volume.hit_counts("passage_words", [word])
+    assert volume.hit_counts("document_words", [word])[0] <= passages
     return passages
 
 

@@ -1,6 +1,7 @@
 """The search over real indexes: the starter library, and a small one in which abbreviations are ambiguous."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -79,6 +80,72 @@ def test_a_full_name_finds_the_abbreviation(own: Index) -> None:
 )
 def test_other_spellings(own: Index, question: str, found: list[str]) -> None:
     assert titles(own, question) == found
+
+
+def test_what_may_be_asked_of_any_subject_does_not_stand_for_one() -> None:
+    held = Index(
+        [Volume.of_documents("own", [document("Croup", Recognition="It barks.", Care="The course is benign.")])]
+    )
+    assert titles(held, "croup course") == ["Croup"]
+    assert titles(held, "course of sarcoidosis") == []
+
+
+def test_the_document_that_is_called_what_is_asked_leads_one_that_has_it_among_its_keywords() -> None:
+    tablets = document("Sugar tablets", Uses="They end faintness when sugar is short.")
+    tablets = replace(tablets, keywords=("faintness", "sudden faintness", "faintness of diabetics"))
+    notes = [tablets, document("Faintness", Recognition="Pallor, then a fall.", Care="Lay the person down.")]
+    assert titles(Index([Volume.of_documents("own", notes)]), "faintness, what to do")[0] == "Faintness"
+
+
+def test_of_documents_that_each_answer_one_question_the_one_asked_leads() -> None:
+    asked = {
+        "What causes Verdin's fever ?": "Verdin fever comes from ticks.",
+        "What are the treatments for Verdin's fever ?": "Verdin fever ends with rest.",
+        "What are the symptoms of the early and of the late stages in Verdin's fever ?": "It brings rash and chills.",
+        "Is Verdin's fever inherited ?": "Verdin fever is not.",
+    }
+    others = {f"How common is Verdin's fever in {place} ?": "Verdin fever is rare." for place in "abcdefghijklm"}
+    others |= {f"What are the symptoms of ague {number} ?": "Ague shakes." for number in range(60)}
+    held = [document(title, **{"": text}) for title, text in (others | asked).items()]
+    index = Index([Volume.of_documents("own", held)])
+    for question, first in (
+        ("what are the symptoms of Verdin's fever?", 2),
+        ("Verdin’s fever rx", 1),
+        ("is Verdin fever hereditary", 3),
+    ):
+        assert titles(index, question)[0] == list(asked)[first]
+
+
+def test_a_document_without_headings_is_of_the_kind_that_its_title_says() -> None:
+    held = [
+        document(title, **{"": "Verdin fever: see there."}) for title in ("Verdin fever causes", "Verdin fever therapy")
+    ]
+    index = Index([Volume.of_documents("own", held)])
+    assert titles(index, "how is verdin fever managed")[0] == "Verdin fever therapy"
+    assert titles(index, "why verdin fever")[0] == "Verdin fever causes"
+
+
+def test_a_medicine_that_is_not_held_leaves_the_subject_that_a_title_names() -> None:
+    others = [document(f"Note {number}", Text="Seen in heart failure too.") for number in range(40)]
+    others += [document(f"Letter {number}", Text="About another thing.") for number in range(60)]
+    index = Index(
+        [Volume.of_documents("own", [document("Chronic heart failure", Care="In heart failure: rest."), *others])]
+    )
+    assert titles(index, "furosemide dose heart failure")[0] == "Chronic heart failure"
+    assert titles(index, "furosemide dose failure") == []
+    assert titles(index, "furosemide dose fulminant heart failure") == []
+    assert titles(index, "fulminant heart failure") == []
+
+
+def test_a_new_subject_wins_over_the_one_before(index: Index) -> None:
+    for question in ("thanks. now croup dose of steroid?", "ok, croup mx", "cheers that helps. croup: which steroid?"):
+        hits = search(index, question, earlier=["How is DVT treated?"])
+        assert {note_of(hit.passage) for hit in hits} == {"croup"}, question
+
+
+def test_shorthand_of_an_earlier_question_is_read_too(index: Index) -> None:
+    hits = search(index, "and in kids?", earlier=["hypoglycaemia mx"])
+    assert note_of(hits[0].passage) == "hypoglycaemia"
 
 
 def test_the_conversation_says_what_it_is_about(index: Index) -> None:
