@@ -6,13 +6,17 @@ import hashlib
 import os
 import secrets
 import shutil
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from models.errors import StorageError
 
 CHUNK_BYTES = 1 << 20
+_LOOK_AGAIN_S = 0.1
 SPARE_BYTES = 64 << 20  # left free: a full disk harms more than a missing model
 
 # Called with a file's name and the bytes done since the last call.
@@ -138,20 +142,44 @@ def copy_hashed(source: Path, target: Path, on_progress: Progress = no_progress)
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, wait_s: float = 0.0, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Hold `folder` for one process; the lock goes with the process, however it ends.
 
+    Another process that holds it is waited for so long; `on_wait` is called once where that is so.
+
     Raises:
-        StorageError: another process holds it, or it cannot be made.
+        StorageError: another process holds it still, or it cannot be made.
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / ".lock").open("wb")
     try:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(f"another process is writing {folder}: wait for it to end") from None
+        if not _locked(stream) and wait_s > 0.0:
+            on_wait()
+            until = time.monotonic() + wait_s
+            while not _locked(stream) and time.monotonic() < until:
+                time.sleep(_LOOK_AGAIN_S)
+        if not _locked(stream):
+            raise StorageError(f"another process is writing {folder}: wait for it to end")
         yield
     finally:
         stream.close()
+
+
+def _locked(stream: IO[bytes]) -> bool:
+    """Whether the file is locked by this process now; it may be already."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def ended_by_sigterm_too() -> Iterator[None]:
+    """`timeout` and systemd end the block as Ctrl-C does, so that it takes away what it has half written."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -7,7 +7,7 @@ and readers see the old one or the new one, never a half.
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path, PurePath
@@ -32,6 +32,14 @@ from models.disk import (
 from models.store import now_utc
 
 MAX_FILES = 50_000
+WAIT_S = 10.0
+"""How long another process that changes libraries is waited for."""
+Waiting = Callable[[], None]
+"""Called once where another process is waited for."""
+
+
+def _no_word() -> None:
+    """A `Waiting` that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,13 @@ def find_files(paths: Sequence[Path]) -> list[SourceFile]:
 
 
 def add_files(
-    library: str, folder: Path, files: Sequence[SourceFile], given: Given, on_progress: Progress = no_progress
+    library: str,
+    folder: Path,
+    files: Sequence[SourceFile],
+    given: Given,
+    on_progress: Progress = no_progress,
+    *,
+    on_wait: Waiting = _no_word,
 ) -> Added:
     """Make the library hold these files as they are now; one that it holds already, by content, is passed over.
 
@@ -112,15 +126,14 @@ def add_files(
         LibraryError, StorageError: the library cannot be changed; nothing was.
     """
     added = Added()
-    with only_writer(folder):
-        path = library_file(folder, library)
+    with _alone(folder, library, on_wait) as path:
         fresh = _fresh_files(path, files, _recipe(given), added, on_progress)
         if not fresh:
             return added
         with changed(path) as writer:
             for file in fresh:
                 try:
-                    added.take(writer, _read_file(library, file, given), on_progress)
+                    added.take(writer, _read_file(library, file, given, on_progress), on_progress)
                 except DocumentError as error:
                     added.faults.append(str(error))
             if not added.sources:
@@ -128,17 +141,19 @@ def add_files(
     return added
 
 
-def remove_library(folder: Path, library: str, source: str | None = None) -> None:
+def remove_library(folder: Path, library: str, source: str | None = None, on_wait: Waiting = _no_word) -> None:
     """Take a library away, or one source of it; with its last source a library goes too.
 
     Raises:
         LibraryError: there is no such library or source.
         StorageError: the disk refuses.
     """
-    path = library_file(folder, library)
-    if not path.is_file():
-        raise LibraryError(f"no library named {library!r} in {folder}; see bedside knowledge list")
-    with only_writer(folder):
+    missing = LibraryError(f"no library named {library!r} in {folder}; see bedside knowledge list")
+    if not folder.is_dir():
+        raise missing
+    with _alone(folder, library, on_wait) as path:
+        if not path.is_file():
+            raise missing
         if source is not None:
             names = [record.name for record in read_sources(path)]
             if source not in names:
@@ -151,10 +166,21 @@ def remove_library(folder: Path, library: str, source: str | None = None) -> Non
             path.unlink()
 
 
-def rebuild_library(path: Path) -> None:
+def rebuild_library(path: Path, on_wait: Waiting = _no_word) -> None:
     """Make the indexes of a library anew from its text. Raises DamagedLibraryError where the text is damaged."""
-    with only_writer(path.parent), changed(path, rebuild=True):
+    with _alone(path.parent, path.stem, on_wait), changed(path, rebuild=True):
         pass
+
+
+@contextmanager
+def _alone(folder: Path, library: str, on_wait: Waiting) -> Iterator[Path]:
+    """The file of a library, for this process alone to change, without what a killed one left of its work on it."""
+    path = library_file(folder, library)
+    with only_writer(folder, WAIT_S, on_wait):
+        with storage_errors(path):
+            for stale in folder.glob(f".{path.name}.*.partial*"):  # SQLite's journal of it, too
+                stale.unlink()
+        yield path
 
 
 def read_sources(path: Path) -> list[SourceRecord]:
@@ -168,14 +194,12 @@ def read_sources(path: Path) -> list[SourceRecord]:
 
 @contextmanager
 def changed(path: Path, *, rebuild: bool = False) -> Iterator[Writer]:
-    """A writer to a copy of the library, which takes its place when the block ends well. Hold `only_writer` around it.
+    """A writer to a copy of the library, which takes its place when the block ends well. Be `_alone` around it.
 
     Raises:
         StorageError, LibraryError: nothing was changed.
     """
     with storage_errors(path):
-        for stale in path.parent.glob(f".{path.name}.*.partial"):
-            stale.unlink()  # of a process that was killed
         exists = path.exists()
         require_space(path.parent, path.stat().st_size if exists else 0, free_space)
     with replacing(path) as temporary:
@@ -217,10 +241,11 @@ def _fresh_files(
     return fresh
 
 
-def _read_file(library: str, file: SourceFile, given: Given) -> ReadFile:
+def _read_file(library: str, file: SourceFile, given: Given, on_progress: Progress) -> ReadFile:
     """What a file holds, ready to be written. Raises DocumentError."""
+    on_progress(file.label, 0)
     data = _read(file.path)
-    manuscripts = read_document(str(file.path), data)
+    manuscripts = read_document(str(file.path), data, lambda member: on_progress(f"{file.label}: {member}", 0))
     documents = tuple(cut_documents(library, file.label, manuscripts, given))
     left_out = sum(manuscript.left_out for manuscript in manuscripts)
     if not documents and not left_out:

@@ -56,6 +56,7 @@ def add(  # noqa: PLR0917  (Typer makes an option of each)
     """
     from assistant.knowledge.cut import Given, clean, is_date
     from assistant.knowledge.library import check_library_name
+    from models.disk import ended_by_sigterm_too
 
     fetched = paths == ["medquad"]
     if date and not is_date(date):
@@ -64,7 +65,8 @@ def add(  # noqa: PLR0917  (Typer makes an option of each)
         raise typer.BadParameter("only medquad is fetched", param_hint="--from")
     name = check_library_name(library or ("medquad" if fetched else _OWN))
     given = Given(clean(title), date, clean(licence))
-    added = _add_medquad(name, given, mirror, system) if fetched else _add_paths(name, given, paths, system)
+    with ended_by_sigterm_too():
+        added = _add_medquad(name, given, mirror, system) if fetched else _add_paths(name, given, paths, system)
     _tell(name, added)
 
 
@@ -92,7 +94,11 @@ def _add(library: str, given: "Given", files: Sequence["SourceFile"], folder: Pa
 
     total_bytes = sum(file.path.stat().st_size for file in files)
     with progress("reading", total_bytes) as on_progress:
-        return add_files(library, folder, files, given, on_progress)
+        return add_files(library, folder, files, given, on_progress, on_wait=_say_waiting)
+
+
+def _say_waiting() -> None:
+    typer.echo("waiting for another process that is changing libraries", err=True)
 
 
 def _tell(library: str, added: "Added") -> None:
@@ -102,7 +108,7 @@ def _tell(library: str, added: "Added") -> None:
     print_added(library, added)
     if added.faults:
         sys.stdout.flush()
-        raise DocumentError(f"{len(added.faults)} of the files could not be read and were left out; the others are in")
+        raise DocumentError("what is named above could not be read and was left out; the rest is in")
 
 
 @app.command("list")
@@ -140,8 +146,11 @@ def remove(
     """Take a library away, or one source out of it."""
     from assistant.knowledge.adding import remove_library
     from assistant.knowledge.library import check_library_name
+    from models.disk import ended_by_sigterm_too
 
-    remove_library(_folder(system), check_library_name(library), _source_name(source) if source else None)
+    name = check_library_name(library)
+    with ended_by_sigterm_too():
+        remove_library(_folder(system), name, _source_name(source) if source else None, _say_waiting)
     typer.echo(f"removed {plain(source)} from {library}" if source else f"removed {library}")
 
 
@@ -184,13 +193,15 @@ def verify(
     from assistant.knowledge.adding import rebuild_library
     from assistant.knowledge.checking import find_faults
     from assistant.knowledge.installed import installed_files
+    from models.disk import ended_by_sigterm_too
 
     checked = {library: _installed(library)} if library else installed_files()
     found: list[str] = []
     for name, path in checked.items():
         try:
             if repair:
-                rebuild_library(path)
+                with ended_by_sigterm_too():
+                    rebuild_library(path, _say_waiting)
             faults = find_faults(path)
         except DamagedLibraryError as error:
             faults = [str(error)]

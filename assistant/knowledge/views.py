@@ -87,7 +87,7 @@ def source_rows(path: Path) -> list[Row]:
 def print_sources(rows: Sequence[Row]) -> None:
     """One line a source: when it was added, how large it is, its name."""
     for row in rows:
-        empty = f" (entries without text: {row['left_out']:,})" if row["left_out"] else ""
+        empty = f" (entries left out: {row['left_out']:,})" if row["left_out"] else ""
         print(f"{row['added'][:10]}  {show_bytes(row['size_bytes']):>10}  {plain_line(row['name'])}{empty}")
 
 
@@ -105,7 +105,7 @@ def print_added(library: str, added: Added) -> None:
     if added.unchanged:
         line += f"; {_count(added.unchanged, 'file')} already in it"
     if added.left_out:
-        line += f"; entries without text, left out: {added.left_out:,}"
+        line += f"; entries left out: {added.left_out:,}"
     print(line)
 
 

@@ -1,7 +1,6 @@
 """`bedside device bench`: from what the user typed to files and a table."""
 
 import re
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from device.detect import Detection, open_source
 from device.errors import BenchError, DeviceError, SourceUnavailableError
 from device.other_processes import OtherProcesses
 from device.system import System
-from models.disk import hash_file, show_bytes
+from models.disk import ended_by_sigterm_too, hash_file, show_bytes
 from models.free_memory import free_memory_bytes
 from models.gguf_header import GgufHeader, read_header
 from models.memory import estimate_memory
@@ -74,7 +73,7 @@ def bench(
         BenchError: the meter went away; after all is written and printed.
         BedsideError: what is asked for cannot be run, or the files cannot be written: then the table is printed first.
     """
-    with _ended_by_sigterm_too(), _folder(wanted, out) as folder:
+    with ended_by_sigterm_too(), _folder(wanted, out) as folder:
         report, files = _measured(wanted, settings, folder, meter=meter, jtop=jtop), list[str]()
         try:
             files = write_files(report, folder)
@@ -84,16 +83,6 @@ def bench(
             else:
                 views.print_report(report, folder, files, None if can_draw() or report.meter is None else HOW_TO_GET)
         _require_whole(report.series, f": what was measured before is in {folder}")
-
-
-@contextmanager
-def _ended_by_sigterm_too() -> Iterator[None]:
-    """`timeout` and systemd end it as Ctrl-C does: a file of random weights may take gigabytes of a small disk."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _require_whole(series: Series, kept: str = "") -> None:

@@ -5,7 +5,6 @@ Fields: `title`, `text` or `sections` (each `heading` and `text`), `id`, `date`,
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from assistant.errors import DocumentError
@@ -13,18 +12,33 @@ from assistant.knowledge.importers.manuscript import Manuscript, Paragraph, Sect
 
 
 def read_json_lines(name: str, data: bytes) -> tuple[Manuscript, ...]:
-    """The documents of the file. Raises DocumentError naming the line."""
-    return tuple(_manuscripts(name, decode(name, data)))
+    """The documents of the file, and one without text that counts the lines which are none and names the first.
 
-
-def _manuscripts(name: str, text: str) -> Iterator[Manuscript]:
-    for number, line in enumerate(text.split("\n"), start=1):
+    Raises:
+        DocumentError: every line is wrong; it names the first.
+    """
+    found: list[Manuscript] = []
+    wrong: list[str] = []
+    for number, line in enumerate(decode(name, data).split("\n"), start=1):
         if line.strip():
             try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                raise DocumentError(f"{name}, line {number}: not JSON; write one object a line") from None
-            yield _manuscript(f"{name}, line {number}", number, row)
+                found.append(_read_line(f"{name}, line {number}", number, line))
+            except DocumentError as error:
+                wrong.append(str(error))
+    if wrong and not found:
+        raise DocumentError(wrong[0])
+    if wrong:
+        of_all = f"{len(wrong)} of {len(wrong) + len(found)} lines were left out"
+        found.append(Manuscript((), "", left_out=len(wrong), fault=f"{wrong[0]} ({of_all})"))
+    return tuple(found)
+
+
+def _read_line(where: str, number: int, line: str) -> Manuscript:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise DocumentError(f"{where}: not JSON; write one object a line") from None
+    return _manuscript(where, number, row)
 
 
 def _manuscript(where: str, number: int, row: Any) -> Manuscript:

@@ -27,7 +27,7 @@ class Manuscript:
     """A document as its file has it, not yet cleaned or cut; what the file does not say is empty.
 
     `name` tells it apart from others of the same file. `unit` is what `place` counts. `left_out` counts entries of the
-    file that hold no text. `fault` stands for a part of an archive that cannot be read, and says why.
+    file that hold no text or cannot be read. `fault` stands for a part of the file that cannot be read, and says why.
     """
 
     sections: tuple[Section, ...]

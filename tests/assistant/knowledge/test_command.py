@@ -4,13 +4,16 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assistant.__main__ import main
+from models.disk import only_writer
 from tests.assistant.conftest import IGNORED
 from tests.assistant.knowledge.archive_server import serve_archive
 from tests.assistant.knowledge.documents import medquad_xml, pdf, zipped
@@ -93,7 +96,7 @@ def test_medquad_is_fetched_and_the_services_folder_is_served(home: dict[str, st
     with serve_archive(data) as archive:
         added = said(home, "add", "medquad", "--from", archive.url, "--system")
     assert added.startswith("medquad: 1 file added with 1 document and 1 passage")
-    assert added.endswith("; entries without text, left out: 1\n")
+    assert added.endswith("; entries left out: 1\n")
     row = json.loads(said(home, "list", "--json"))["libraries"][1]
     assert (row["id"], Path(row["path"]).parent) == ("medquad", Path(home["BEDSIDE_LIBRARIES"]))
     assert said(home, "remove", "medquad", "--system") == "removed medquad\n"
@@ -112,6 +115,78 @@ def test_an_interrupted_fetch_leaves_nothing(home: dict[str, str]) -> None:
     assert list((Path(home["BEDSIDE_HOME"]) / "libraries").iterdir()) == []
 
 
+@pytest.fixture
+def adding(home: dict[str, str], tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that adds a file of some seconds, and has begun to write the library."""
+    rows = ({"title": f"Note {n}", "text": f"Colic {n} and fever {n} pass by themselves. " * 20} for n in range(20_000))
+    (tmp_path / "many.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    arguments = command("add", str(tmp_path / "many.jsonl"))
+    with subprocess.Popen(arguments, env=home, stdout=-1, stderr=-1, text=True) as process:
+        while not left(home):
+            assert process.poll() is None
+            time.sleep(0.01)
+        yield process
+        process.kill()
+
+
+def left(home: dict[str, str]) -> list[str]:
+    """What lies in the folder of libraries besides its lock."""
+    folder = Path(home["BEDSIDE_HOME"]) / "libraries"
+    return sorted(entry.name for entry in folder.glob("*") if entry.name != ".lock")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_end_by_signal_leaves_nothing(
+    home: dict[str, str], adding: "subprocess.Popen[str]", number: signal.Signals
+) -> None:
+    adding.send_signal(number)
+    out, err = adding.communicate(timeout=60)
+    assert (adding.returncode, out, err) == (130, "", "")
+    assert left(home) == []
+
+
+def test_what_a_killed_process_left_goes_with_the_next_change(
+    home: dict[str, str], adding: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    adding.kill()
+    adding.communicate(timeout=60)
+    stale = left(home)
+    assert stale
+    assert all(name.startswith(".own.sqlite3.") for name in stale)
+    (tmp_path / "colic.txt").write_text("Colic passes.")
+    said(home, "add", str(tmp_path / "colic.txt"), "--library", "other")
+    assert left(home) == [*stale, "other.sqlite3"]  # another library's is left to those who change it
+    assert run(home, "remove", "own").stderr.startswith("error: no library named 'own' in ")
+    assert left(home) == ["other.sqlite3"]
+
+
+def test_one_that_adds_waits_for_another_and_says_so(home: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "colic.txt").write_text("Colic passes.")
+    folder = Path(home["BEDSIDE_HOME"]) / "libraries"
+    with ExitStack() as held:
+        held.enter_context(only_writer(folder))
+        arguments = command("add", str(tmp_path / "colic.txt"))
+        with subprocess.Popen(arguments, env=home, stdout=-1, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert process.stderr.readline() == "waiting for another process that is changing libraries\n"
+            held.close()
+            out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith("own: 1 file added")
+
+
+def test_the_good_lines_of_a_file_are_taken(home: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_text('{"text": "Colic passes."}\n{"text": \n\n[]\n{"title": "Gout", "text": "Gout hurts."}\n')
+    done = run(home, "add", str(path))
+    assert done.returncode == 1
+    assert done.stdout.startswith("own: 1 file added with 2 documents and 2 passages")
+    assert done.stdout.endswith("; entries left out: 2\n")
+    named, error = done.stderr.splitlines()
+    assert named == f"left out: {path}, line 2: not JSON; write one object a line (2 of 4 lines were left out)"
+    assert error == "error: what is named above could not be read and was left out; the rest is in"
+
+
 def test_what_was_left_out_is_told_and_the_rest_is_in(home: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "good.txt").write_text("Podagra hurts.")
@@ -121,7 +196,7 @@ def test_what_was_left_out_is_told_and_the_rest_is_in(home: dict[str, str], tmp_
     assert done.stdout.startswith("own: 1 file added with 1 document")
     left_out, error = done.stderr.splitlines()
     assert left_out.startswith(f"left out: {tmp_path}/papers/scan.pdf holds no text (a scan?)")
-    assert error == "error: 1 of the files could not be read and were left out; the others are in"
+    assert error == "error: what is named above could not be read and was left out; the rest is in"
 
 
 def test_a_damaged_library_is_listed_and_said(home: dict[str, str]) -> None:

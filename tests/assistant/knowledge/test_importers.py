@@ -1,6 +1,7 @@
 """Markdown, text, JSON lines and MedQuAD's XML: what is read means what was written, and what is hostile does nothing."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -122,6 +123,13 @@ def test_json_lines_are_a_document_each() -> None:
     assert (second.unit, second.keywords) == ("section", ("b",))
 
 
+def test_lines_that_are_wrong_are_counted_and_the_first_is_named() -> None:
+    good, wrong = read_document("x.jsonl", b'{"text": "a"}\n\n{\n{"text": 1.5}\n')
+    assert outline(good) == [((), [(1, "a")])]
+    assert (wrong.sections, wrong.left_out) == ((), 2)
+    assert wrong.fault == "x.jsonl, line 3: not JSON; write one object a line (2 of 3 lines were left out)"
+
+
 def test_medquad_is_read_and_empty_answers_are_counted() -> None:
     answers = {"information": "A cold.\n     It passes.   -  sneezing   - a cough", "treatment": "", "causes": " \n "}
     found = only("1.xml", medquad_xml("0000001", "Common cold", answers))
@@ -165,7 +173,7 @@ def test_a_bad_member_of_an_archive_does_not_hide_the_others() -> None:
         ("x.txt", b"caf\xe9", "x.txt is not UTF-8 text (byte 3); save it as UTF-8"),
         ("x.txt", b"a\0b", "x.txt holds binary data; give a text file"),
         ("x.md", b"+++\na = \n+++\n", "x.md has a damaged front matter ("),
-        ("x.jsonl", b'{"text": "a"}\n{', "x.jsonl, line 2: not JSON; write one object a line"),
+        ("x.jsonl", b"\n{\n[1]", "x.jsonl, line 2: not JSON; write one object a line"),
         ("x.jsonl", b"[" * 100_000, "x.jsonl, line 1: not JSON; write one object a line"),
         ("x.jsonl", b"[1]", "x.jsonl, line 1: not an object with either text or sections; correct it"),
         ("x.jsonl", b'{"text": ["a"]}', "x.jsonl, line 1: text is not text; correct it"),
@@ -198,3 +206,25 @@ def test_an_archive_that_unpacks_without_end_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr("assistant.knowledge.importers.archive.MAX_TOTAL_BYTES", 1 << 20)
     with pytest.raises(DocumentError, match="unpacks to over 1 MiB"):
         read_document("x.zip", zipped({"a.txt": b"a" * 600_000, "b.txt": b"b" * 600_000}))
+
+
+def test_a_member_may_hold_as_much_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assistant.knowledge.importers.choosing.MAX_FILE_BYTES", 1 << 20)
+    told: list[str] = []
+    data = zipped({"a/large.txt": b"a" * ((1 << 20) + 1), "b.txt": b"b" * (1 << 20), "c.bin": b"c"})
+    large, other = read_document("x.zip", data, told.append)
+    assert large.fault == "x.zip: a/large.txt is larger than 1 MiB; split it"
+    assert (other.name, other.fault) == ("b", "")
+    assert told == ["large.txt", "b.txt"]
+
+
+def test_of_a_member_without_end_only_what_it_may_hold_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assistant.knowledge.importers.choosing.MAX_FILE_BYTES", 1 << 20)
+    data = zipped({"a.txt": b"a" * (64 << 20)})
+    tracemalloc.start()
+    try:
+        (found,) = read_document("x.zip", data)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert found.fault.endswith("a.txt is larger than 1 MiB; split it")
