@@ -22,6 +22,11 @@ _OPENING = re.compile(
 _FRAGMENT = re.compile(
     r"\s*((and|but|or|also|what about|how about)\s+)+(in|during|for|with|if|when|on|after|before)\b", re.I
 )
+# Of words that may belong to a finding (`cool, pale leg`) only those that are a sentence.
+_COURTESY = re.compile(
+    r"\s*((thanks|thank you|thx|cheers|ok|okay|got it)\b[\s,.!;:-]*|(great|cool|right|perfect|nice|fine|good)\s*[.!]+\s*)+",
+    re.I,
+)
 _PRONOUNS = frozenset("it its this that these those they them their he she him his her hers same".split())
 
 
@@ -51,6 +56,11 @@ def in_conversation(question: str, earlier: Sequence[str]) -> Asked:
     if _OPENING.match(question):
         return Asked(question, resting_on, _POINTING_BACK)
     return Asked(question, resting_on, _ANY_OTHER)
+
+
+def without_courtesy(question: str) -> str:
+    """The question without what it says of the last answer: `Cool. Next: sepsis`."""
+    return question[match.end() :] if (match := _COURTESY.match(question)) else question
 
 
 def names_subject(question: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from assistant.knowledge.aspects import kinds_asked, kinds_of, kinds_wanted
-from assistant.knowledge.conversation import Asked, in_conversation
+from assistant.knowledge.conversation import Asked, in_conversation, without_courtesy
 from assistant.knowledge.index import Index
 from assistant.knowledge.library import LibraryPassage
 from assistant.knowledge.ranking import Ranked, rank, telling_phrases
@@ -50,6 +50,7 @@ def search(
     than the question: it re-weights what the question finds.
     """
     question, note = _plainly(question), note and _plainly(note)
+    question = without_courtesy(question) if earlier else question
     asked = in_conversation(question, [*map(written_out, earlier)])
     parts = question_parts(question)
     if not any(map(kinds_asked, parts)):

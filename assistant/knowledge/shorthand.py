@@ -1,7 +1,7 @@
 """Clinicians' shorthand written out: `mx` as treatment, `c/o` as nothing, `K+` as potassium.
 
 Only what means one thing where it stands. What has several meanings goes to the table of abbreviations, which keeps them all:
-`Ca` is calcium before a number and else calcium or carcinoma, `PT` is no patient, and the `IX` of a factor no investigation.
+`Ca` is calcium before a number and else calcium or carcinoma; `PT` is no patient, nor the `IX` of a factor an investigation.
 """
 
 import re
@@ -13,14 +13,14 @@ _ANY_CASE = {
     r"ddx": "differential diagnosis", r"sx": "symptoms", r"hx|h/o|pmhx?": "history", r"fhx": "family history", r"fx": "fracture",
     r"bx": "biopsy", r"infx": "infection", r"exac": "exacerbation", r"preg": "pregnancy", r"palps": "palpitations",
     r"(?<=renal |liver )tx|(?<=kidney )tx|(?<=marrow )tx": "transplant", r"tx": "treatment", r"meds": "medication",
-    r"pts": "patients", r"o/e": "examination", r"s/p": "after", r"f/u": "follow-up", r"r/o": "investigate",
+    r"o/e": "examination", r"s/p": "after", r"f/u": "follow-up", r"r/o": "investigate",
     r"w/o": "without", r"b/g": "background", r"n/v": "nausea vomiting", r"u/s": "ultrasound",
     r"c/o|k/c/o|prn|bid|tds|tid|qds|qid|nocte|stat": "",
 }  # fmt: skip
 _AS_WRITTEN = {
-    r"[Pp]t": "patient", r"[Ii]x": "investigations", r"bd": "", r"OD": "overdose",
-    r"K(?=\s*[<>=:]?\s*\d\.\d)": "potassium", r"Na": "sodium", r"(?<!\d )Mg": "magnesium",
-    r"Ca(?=\s*(?:levels?\b|[<>=:]?\s*\d\.\d))": "calcium", r"Ca": "CA",
+    r"[Pp]t": "patient", r"[Pp]ts": "patients", r"[Ii]x": "investigations", r"bd": "", r"OD": "overdose",
+    r"(?<!vitamin )(?<!vit )K(?=\s?[<>=:]?\s?\d\.\d)": "potassium", r"Na": "sodium", r"(?<!\d )Mg": "magnesium",
+    r"Ca(?=\s?(?:levels?\b|[<>=:]?\s?\d\.\d))": "calcium", r"Ca": "CA",
 }  # fmt: skip
 _CHARGED = {
     r"K\+": "potassium", r"Na\+": "sodium", r"Mg(?:2\+|\+\+)": "magnesium", r"Ca(?:2\+|\+\+)": "calcium",

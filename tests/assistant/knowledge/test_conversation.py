@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.knowledge.conversation import in_conversation, names_subject
+from assistant.knowledge.conversation import in_conversation, names_subject, without_courtesy
 
 ASTHMA = "How is asthma treated?"
 
@@ -37,6 +37,20 @@ def test_a_pronoun_may_stand_for_the_subject() -> None:
 def test_a_pronoun_behind_the_subject_points_to_it() -> None:
     asked = in_conversation("My patient has croup, is it dangerous?", [ASTHMA])
     assert asked.instead == ""
+
+
+@pytest.mark.parametrize(
+    ("question", "rest"),
+    [
+        ("Thanks! Cool. And croup?", "And croup?"),
+        ("ok thank you, croup dose", "croup dose"),
+        ("Cool, pale leg", "Cool, pale leg"),
+        ("Right upper quadrant pain", "Right upper quadrant pain"),
+        ("thanks", ""),
+    ],
+)
+def test_what_is_said_of_the_last_answer_is_no_question(question: str, rest: str) -> None:
+    assert without_courtesy(question) == rest
 
 
 def test_alone_it_is_what_it_says() -> None:

@@ -138,9 +138,20 @@ def test_a_medicine_that_is_not_held_leaves_the_subject_that_a_title_names() -> 
 
 
 def test_a_new_subject_wins_over_the_one_before(index: Index) -> None:
-    for question in ("thanks. now croup dose of steroid?", "ok, croup mx", "cheers that helps. croup: which steroid?"):
+    for question in (
+        "thanks. now croup dose of steroid?",
+        "ok, croup mx",
+        "cheers that helps. croup: which steroid?",
+        "cool. next pt: croup tx",
+    ):
         hits = search(index, question, earlier=["How is DVT treated?"])
         assert {note_of(hit.passage) for hit in hits} == {"croup"}, question
+
+
+def test_what_is_said_of_the_last_answer_is_not_searched(index: Index) -> None:
+    hits = search(index, "Cool. Next pt: sepsis mx", earlier=["How is DVT treated?"])
+    assert {note_of(hit.passage) for hit in hits}.isdisjoint(("heat-stroke", "burns"))
+    assert note_of(hits[0].passage) == "sepsis-adults"
 
 
 def test_shorthand_of_an_earlier_question_is_read_too(index: Index) -> None:

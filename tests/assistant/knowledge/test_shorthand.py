@@ -39,7 +39,8 @@ def test_it_is_written_out(text: str, plainly: str) -> None:
     [
         "factor IX deficiency",
         "PT prolonged",
-        "vitamin K",
+        "gene of PTS",
+        "vitamin K 2.5 mg",
         "500 Mg of it",
         "and/or",
         "mxa",
