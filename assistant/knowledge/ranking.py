@@ -24,7 +24,7 @@ _LOOKED_INTO = 40  # ... and of these, those whose passages are
 _MOST_READINGS = 4  # of a question; any other text is read in all ways at once
 _MOST_TELLING = 16  # terms that rank; a long note has more, but its rarest say what it is about
 _MOST_PHRASES = 24
-_NAMED_WHOLLY = 1.5  # how much more a document counts of whose title the question names every word
+_NAMED_WHOLLY = 0.6  # what the words of a title count for beyond that where the text has them all
 _MOST_TITLES = 10_000
 _WHOLE_SHARE = 0.2  # of a document's own score beside its best passage's, where no title names the subject
 
@@ -90,7 +90,7 @@ def _by_reading(index: Index, reading: Reading, text: str, is_question: bool) ->
     scores = _scores(index, held, reading.put_right(text), candidates)
     whole = _named_wholly(index, reading.terms, [number for number in scores if number in held.named])
     weighed = {
-        number: score * held.weights[number] * (_NAMED_WHOLLY if number in whole else 1.0)
+        number: score * (held.weights[number] + (_NAMED_WHOLLY * held.named[number] if number in whole else 0.0))
         for number, score in scores.items()
     }
     top = max(weighed.values(), default=0.0)

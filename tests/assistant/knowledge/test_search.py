@@ -97,6 +97,17 @@ def test_the_document_that_is_called_what_is_asked_leads_one_that_has_it_among_i
     assert titles(Index([Volume.of_documents("own", notes)]), "faintness, what to do")[0] == "Faintness"
 
 
+def test_one_finding_of_a_long_description_does_not_lead_by_its_name() -> None:
+    sign = document("Froth", Recognition="Froth in urine tells of albumin, as in oedema of eyelids and lipids.")
+    disease = document(
+        "Minimal change", Recognition="Pallor, puffy eyelids, oedema, froth in urine, albumin and lipids."
+    )
+    index = Index([Volume.of_documents("own", [sign, disease])])
+    case = "pallor, puffy eyelids, oedema, froth in urine, albumin and lipids in a boy"
+    assert titles(index, case)[0] == "Minimal change"
+    assert titles(index, "froth in urine")[0] == "Froth"
+
+
 def test_of_documents_that_each_answer_one_question_the_one_asked_leads() -> None:
     asked = {
         "What causes Verdin's fever ?": "Verdin fever comes from ticks.",
