@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from assistant.knowledge.claims.conditions import Condition, read_conditions
 from assistant.knowledge.claims.drugs import Drug, read_drugs
 from assistant.knowledge.claims.lexicon import Word, lowered, opposites, read_words
 from assistant.knowledge.claims.marks import without_marks
 from assistant.knowledge.claims.negation import Denial, Polarity, deny, find_cues
-from assistant.knowledge.claims.quantities import Quantity, read_quantities
+from assistant.knowledge.claims.order import Anchor, read_anchors
+from assistant.knowledge.claims.quantities import Quantity, read_pairs, read_quantities
 
 _CUT = re.compile(r"[;:,()–—]|\s(?=(?:and|but|or|which|who|because|so|while|whereas|although|if|when|unless|then)\s)")
 _TURN = re.compile(r";|\s(?=(?:but|while|whereas|although)\s)")
@@ -33,6 +35,10 @@ class Claim:
     hinges: tuple[Word, ...]
     quantities: tuple[Quantity, ...]
     drugs: tuple[Drug, ...]
+    conditions: tuple[Condition, ...]
+    anchors: tuple[Anchor, ...]
+    pairs: frozenset[tuple[float, float]]
+    """Numbers written as `140/90`."""
     cuts: tuple[int, ...]
     turns: tuple[int, ...]
     """Those of the cuts where another statement begins."""
@@ -69,12 +75,19 @@ class Claim:
         """The keys of the parts between its `turns`."""
         return tuple(self.keys_within(*run) for run in pairwise((0, *self.turns, self.length)))
 
-    def beside(self, quantity: Quantity) -> frozenset[str]:
-        """The keys between the cuts around a quantity; none where another one of its kind stands there too."""
+    def beside(self, quantity: Quantity) -> frozenset[str] | None:
+        """What stands between the cuts around a quantity; None where another one of its kind stands there too."""
         start = max((cut for cut in self.cuts if cut <= quantity.start), default=0)
         end = min((cut for cut in self.cuts if cut >= quantity.end), default=self.length)
-        kin = [each for each in self.quantities if start <= each.start < end and each.unit == quantity.unit]
-        return self.keys_within(start, end) if len(kin) == 1 else frozenset()
+        around = [each for each in self.quantities if start <= each.start < end and each != quantity]
+        if quantity.names or any(each.unit == quantity.unit and not each.names for each in around):
+            return None
+        ranks = (anchor.relation for anchor in self.anchors_within(start, end) if anchor.family == "rank")
+        return self.keys_within(start, end).union(ranks, (f"{each.low:g} {each.names}" for each in around if each.names))
+
+    def anchors_within(self, start: int, end: int) -> list[Anchor]:
+        """The anchors between two offsets."""
+        return [anchor for anchor in self.anchors if start <= anchor.start < end]
 
     def keys_within(self, start: int, end: int) -> frozenset[str]:
         """The keys between two offsets."""
@@ -111,13 +124,17 @@ def read_claim(text: str) -> Claim:
         and len(word.text) > 1
         and not any(start <= word.start < end for start, end in spans)
     ]
+    telling = tuple(words[place] for place in content)
     return Claim(
-        words=tuple(words[place] for place in content),
+        words=telling,
         denied=tuple(denied[place] for place in content),
         denials=tuple(denials),
         hinges=tuple(word for word in words if _is_hinge(word, spans)),
         quantities=tuple(quantities),
         drugs=tuple(drugs),
+        conditions=read_conditions(bare, telling, quantities),
+        anchors=read_anchors(bare, words),
+        pairs=read_pairs(bare),
         cuts=tuple(match.start() for match in _CUT.finditer(bare)),
         turns=tuple(match.start() for match in _TURN.finditer(bare)),
         pivot=_pivot(bare, quantities),

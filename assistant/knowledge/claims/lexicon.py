@@ -32,6 +32,12 @@ _SPELLED = {
 _CAPITALS = re.compile(
     r"(?<!type )(?<!stage )(?<!grade )(?<!class )(?<!factor )(?<!phase )(?<!group )(?<!nerve )\b(?:AIDS|IV|IM|SC|PO)\b"
 )
+_LETTERS = re.compile(
+    r"\b(?P<of>(?i:hepatitis|vitamin|group|type|class|factor|grade|stage|influenza|streptococcus))(?i:s)?[ -]"
+    r"(?P<list>[A-Z]\b(?!\.\w|['’])(?:(?:, | and | or |/|, and |, or )[A-Z]\b(?!['’]))*)"
+    r"|\b(?P<small>hepatitis|vitamin|influenza) (?P<letter>[b-h]\b|a(?= (?:virus|vaccin|infection|is|can)|\W*$))"
+)
+_LETTER = re.compile(r"\b[A-Z]\b")
 _BRITISH_OUR = re.compile(r"(?<=\w{3})our(?=s?$|ed$|ing$|al$|less$)")
 _BRITISH_ISE = re.compile(r"(?<=\w{3})is(?=e$|es$|ed$|ing$|ation$|ations$)")
 # Endings in the order in which they are tried, each with the fewest letters that must stay before it.
@@ -70,8 +76,16 @@ class _Lexicon:
 
 
 def lowered(text: str) -> str:
-    """Lower case; Greek letters spelled out, and capitals that would be another word when small."""
-    return _CAPITALS.sub(lambda match: _SPELLED[match.group()], text).lower().translate(_GREEK)
+    """Lower case; Greek letters spelled out, capitals that would be another word when small, and `hepatitis B` as `hepatitis
+    hepatitis_b`: of a letter alone nothing would be known.
+    """
+    spelled = _CAPITALS.sub(lambda match: _SPELLED[match.group()], _LETTERS.sub(_lettered, text))
+    return spelled.lower().translate(_GREEK)
+
+
+def _lettered(match: re.Match[str]) -> str:
+    of, letters = match["of"] or match["small"], match["list"] or match["letter"].upper()
+    return f"{of} {_LETTER.sub(lambda letter: f'{of}_{letter.group()}', letters)}"
 
 
 def read_words(text: str) -> list[Word]:

@@ -22,6 +22,12 @@ _VERB = frozenset(
     """.split()
 )
 _EXCEPT = frozenset("unless except".split())
+_EXCEPT_WITH = {"apart": "from", "other": "than", "exception": "of"}
+_EXCLUDED_FIRST = frozenset("after by before for of on when".split())  # `after excluding fracture` makes no exception
+_PLACES = re.compile(
+    r"(?:of\s)?(?:the\s|a\s|an\s|your\s|their\s)?(?:\w+\s)?(?:hospitals?|body|cells?|home|clinics?|lungs?|womb|uterus|brain|skull"
+    r"|chest|heart|vessels?|house|surface|country|states?|united|organs?|nucleus|nose|skin|eyes?|ears?)\b"
+)
 _ALWAYS_BACK = frozenset("contraindicated absent prohibited forbidden".split())
 _BE = frozenset("be been being is are was were".split())
 _MODAL = frozenset(
@@ -41,7 +47,7 @@ _COMPARISON = re.compile(
     r"(?:[\d.]|one\b|two\b|three\b|four\b|five\b|six\b|seven\b|eight\b|nine\b|ten\b|once\b|twice\b|half\b)"
 )  # `no more than 4` bounds a number and denies nothing
 _CUES = _AUXILIARY | _NOUN | _VERB | _EXCEPT | _ALWAYS_BACK
-_CUES |= frozenset("only instead free rather fail fails failed failing ruled".split())
+_CUES |= frozenset("outside apart other exception only instead free rather fail fails failed failing ruled".split())
 _BOTH_WAYS = frozenset({"auxiliary", "back", "verb"})
 _MOST_TARGETS = 6
 _NOUN_REACH = 5  # content words behind `no` or `without`
@@ -105,6 +111,8 @@ def _kind(text: str, words: Sequence[Word], place: int) -> CueKind | None:  # no
         return "back"
     if word in _NOUN:
         return "noun"
+    if _makes_exception(words, place, rest):
+        return "except"
     if word in _VERB:
         passive = word.endswith(("ed", "held", "en")) and any(
             each.text in _BE for each in words[max(0, place - 3) : place]
@@ -112,8 +120,6 @@ def _kind(text: str, words: Sequence[Word], place: int) -> CueKind | None:  # no
         return "back" if passive else "verb"
     if word == "only" and rest.startswith(("if ", "when ")):
         return "only"
-    if word in _EXCEPT:
-        return "except"
     if (word, rest[:3]) in {("instead", "of "), ("free", "of ")} or (word, rest[:4]) in {
         ("rather", "than"),
         ("free", "from"),
@@ -122,6 +128,15 @@ def _kind(text: str, words: Sequence[Word], place: int) -> CueKind | None:  # no
     if word in {"fails", "failed", "fail", "failing"} and rest.startswith("to "):
         return "auxiliary"
     return "back" if word == "ruled" and rest.startswith("out") else None
+
+
+def _makes_exception(words: Sequence[Word], place: int, rest: str) -> bool:
+    word = words[place].text
+    if word == "excluding":
+        return not place or words[place - 1].text not in _EXCLUDED_FIRST
+    if word == "outside":
+        return bool(rest) and not _PUNCTUATION.match(rest) and not _PLACES.match(rest)
+    return word in _EXCEPT or (word in _EXCEPT_WITH and rest.startswith(f"{_EXCEPT_WITH[word]} "))
 
 
 def _is_alternative(words: Sequence[Word], place: int, rest: str) -> bool:

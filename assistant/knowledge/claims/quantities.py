@@ -12,8 +12,8 @@ from typing import Literal
 
 from assistant.knowledge.claims.units import NAME, UNITS
 
-Bound = Literal["", ">", ">=", "<", "<=", "over"]
-"""`over` is for a time: `over 15 minutes` may be how long something takes, or longer."""
+Bound = Literal["", ">", ">=", "<", "<=", "over", "in", "within"]
+"""The last three are for a time: `over 15 minutes` may be how long something takes, or longer; `in` and `within` a time."""
 Mismatch = Literal["number", "unit"]
 
 _DAY_S = 86400.0
@@ -39,6 +39,7 @@ _PER = re.compile(
     r"|\s?(?:of\sbody\sweight\s)?\(?(?P<adverb>hourly|daily|weekly|monthly|yearly|annually)\b"
 )
 _ENDS_IN_UNIT = re.compile(rf"\d\s?(?:{NAME})-$")
+_NAMED = re.compile(r"\b(day|week|month|year|dose|stage|step|line|grade|type|cycle|phase|visit|part)\s$")
 _OUT_OF = re.compile(r"\s(?:in|out\sof)\s(?:every\s)?\d")
 _ADVERBS = {
     "hourly": "hour",
@@ -48,6 +49,7 @@ _ADVERBS = {
     "yearly": "year",
     "annually": "year",
 }
+_PAIR = re.compile(r"(?<![\d/.])(\d{2,3})\s?/\s?(\d{2,3})(?![\d/])")
 _RANGE = re.compile(r"\s?(?:-|–|—|−|\bto\b|\bthrough\b|\bup\sto\b)\s?")
 _LIST = re.compile(r"\s?(?:,|/|\bor\b|\band\b|,\s?or\b|,\s?and\b)\s?")
 _BEFORE: tuple[tuple[Bound, str], ...] = (
@@ -57,8 +59,13 @@ _BEFORE: tuple[tuple[Bound, str], ...] = (
     (">", (r"\b(?:more|greater|higher|older|longer|larger|bigger|heavier|later|taller)\sthan|\bover|\babove|\bexceed(?:s|ing)?"
           r"|\bin\sexcess\sof|\bbeyond|>")),
     ("<", r"\b(?:less|fewer|lower|younger|shorter|smaller|lighter|earlier)\sthan|\bunder|\bbelow|<"),
+    ("within", r"\bwithin"),
+    ("in", r"\bin"),
 )  # fmt: skip
-_LEAD = r"\s?(?:(?:about|approximately|around|roughly|nearly|almost|some|an?|the|ages?|aged|of)\s)*$"
+_SAME_BOUNDS = frozenset(
+    map(frozenset, (("over", ">"), ("over", ""), ("over", "in"), ("in", ""), ("in", "within"), ("within", "<="), ("within", "<")))
+)
+_LEAD = r"\s?(?:(?:about|approximately|around|roughly|nearly|almost|some|an?|the|first|next|ages?|aged|of)\s)*$"
 _BEFORE_PATTERNS = tuple((bound, re.compile(f"(?:{pattern}){_LEAD}")) for bound, pattern in _BEFORE)
 _MORE = r"more|above|higher|greater|older|over|longer|later|up|upwards?"
 _AFTER_PATTERNS: tuple[tuple[Bound, re.Pattern[str]], ...] = (
@@ -85,7 +92,7 @@ class Quantity:
     """`low` and `high` are as written, equal for a single value; times `size` they are in the base units of `unit`.
 
     `unit` is what is measured, then what it is divided by (`("mass", "/mass", "/time")`), empty for a bare number.
-    `start` and `end` are its place in the text.
+    `start` and `end` are its place in the text; `names` is the word before it where it is no amount (`day 1`, `stage 2`).
     """
 
     low: float
@@ -95,6 +102,7 @@ class Quantity:
     size: float
     start: int
     end: int
+    names: str = ""
 
     def equals(self, other: "Quantity") -> bool:
         """Whether both say the same."""
@@ -119,6 +127,11 @@ def read_quantities(text: str) -> list[Quantity]:
     values = [_valued(text, match) for match in _VALUE.finditer(text) if _is_number(text, match, taken)]
     found += _with_shared_units(text, _with_ranges(text, values))
     return sorted((_with_bounds(text, each) for each in found), key=lambda each: each.start)
+
+
+def read_pairs(text: str) -> frozenset[tuple[float, float]]:
+    """The numbers written as `140/90`, whose order is theirs."""
+    return frozenset((float(match[1]), float(match[2])) for match in _PAIR.finditer(text))
 
 
 def mismatch(said: Sequence[Quantity], held: Sequence[Quantity]) -> Mismatch | None:
@@ -149,7 +162,7 @@ def _is_once_a_period(said: Quantity, held: Sequence[Quantity]) -> bool:
 
 
 def _same_bound(one: Bound, other: Bound) -> bool:
-    return one == other or {one, other} in ({"over", ">"}, {"over", ""})
+    return one == other or frozenset((one, other)) in _SAME_BOUNDS
 
 
 def _as_frequency(interval: Quantity) -> Quantity:
@@ -181,7 +194,7 @@ def _frequencies(text: str) -> list[Quantity]:
     found = []
     for match in _FREQUENCY.finditer(text):
         if (match["each"] or match["alone"]) and re.search(
-            rf"(?:{NAME})\s?\(?$", text[max(0, match.start() - 24) : match.start()]
+            rf"(?<![^\W\d_])(?:{NAME})\s?\(?$", text[max(0, match.start() - 24) : match.start()]
         ):
             continue  # `10 mg daily` is a rate, and part of the number before it
         times = _TIMES[match["times"]] if match["times"] else _LATIN.get(match["latin"] or "", 1)
@@ -215,7 +228,8 @@ def _valued(text: str, match: re.Match[str]) -> Quantity:
     for scale in re.findall(r"[a-z]+", match["scale"]):
         value *= _SCALES[scale]
     unit, size, end = _unit_at(text, match.end())
-    return Quantity(value, value, "", unit, size, match.start(), end)
+    named = None if unit else _NAMED.search(text, 0, match.start())
+    return Quantity(value, value, "", unit, size, match.start(), end, named[1] if named else "")
 
 
 def _unit_at(text: str, start: int) -> tuple[tuple[str, ...], float, int]:
@@ -271,6 +285,9 @@ def _with_bounds(text: str, value: Quantity) -> Quantity:
     before = text[begin : value.start]
     for bound, pattern in _BEFORE_PATTERNS:
         if (found := pattern.search(before)) is not None:
+            is_time = value.unit in (("time",), ("month",))
+            if bound == "in" and not is_time:
+                continue
             takes_time = value.unit == ("time",) and found.group().startswith("over")
             return replace(value, bound="over" if takes_time else bound, start=begin + found.start())
     for bound, pattern in _AFTER_PATTERNS:

@@ -13,6 +13,7 @@ from itertools import combinations, pairwise
 from typing import Literal
 
 from assistant.knowledge.claims.claim import Claim, read_claim
+from assistant.knowledge.claims.conditions import Condition
 from assistant.knowledge.claims.lexicon import Word, opposites
 from assistant.knowledge.claims.marks import normalized
 from assistant.knowledge.claims.negation import contradicts, drops_exception
@@ -28,6 +29,7 @@ GENERAL_WEIGHT = 0.35  # of a general word beside a specific one
 MOST_MISSING = 0.25  # share of the weight that may be missing, in general words only
 LEAST_OWN = 0.4  # share of the words that the one sentence must hold itself, not its surroundings
 _LEAST_OF_BEST = 0.85  # of the words of the sentence that holds most of them
+_LEAST_GOVERNED = 0.5  # of a part's words that stand in the clause of a condition
 _NEAR = 0.6  # share of the weight from which a sentence counts as the one that was meant
 _MOST_PARTS = 3
 _MOST_CUTS = 6
@@ -240,13 +242,21 @@ def _is_of_another(quantity: Quantity, said: Claim, held: Claim) -> bool:
     own = [each for each in held.quantities if quantity.equals(each)]
     if not around or not own:
         return False
-    its = frozenset[str]().union(*map(held.beside, own))
+    its = frozenset[str]().union(*(held.beside(each) or () for each in own))
     for other in held.quantities:
         if other.unit == own[0].unit and not quantity.equals(other):
-            others = held.beside(other)
-            if not around.isdisjoint(others - its) and not (its - others) <= around:
+            others = (held.beside(other) or frozenset()) - its
+            if around.isdisjoint(others):
+                continue
+            if not its - (held.beside(other) or frozenset()) <= around or _have_changed_places(other, others, said):
                 return True
     return False
+
+
+def _have_changed_places(other: Quantity, others: frozenset[str], said: Claim) -> bool:
+    """Whether the other quantity is said as well, and beside nothing of what the source has beside it."""
+    beside = [said.beside(each) for each in said.quantities if each.equals(other)]
+    return bool(beside) and all(each is not None and each.isdisjoint(others) for each in beside)
 
 
 def _is_turned_beside_drug(said: Claim, part: tuple[int, int], held: Claim) -> bool:
@@ -275,6 +285,39 @@ def _is_exchanged(said: Claim, part: tuple[int, int], held: Claim) -> bool:
     return bool((left - right) & (held_right - held_left)) and bool((right - left) & (held_left - held_right))
 
 
+def _is_put_elsewhere(said: Claim, part: tuple[int, int], held: Claim) -> frozenset[Reason]:
+    """Whether a part puts before what the source puts after, or calls third what is the first there."""
+    reasons: set[Reason] = set()
+    run = _clause(frozenset(word.key for word in said.words if part[0] <= word.start < part[1]), held)
+    for anchor in said.anchors_within(*part):
+        among = held.anchors_within(*run) or held.anchors if anchor.family == "time" else held.anchors
+        if any(anchor.turns(other) for other in among) and not any(
+            anchor.relation == other.relation and anchor.is_on(other) for other in among
+        ):
+            reasons.add("negation" if anchor.family == "time" else "number")
+    return frozenset(reasons)
+
+
+def _drops_condition(said: Claim, part: tuple[int, int], held: HeldSentence) -> bool:
+    """Whether a part says without a condition what its source says under one."""
+    spoken = said.keys_within(*part)
+    kept = [condition for condition in held.claim.conditions if _keeps(said, condition, held)]
+    for condition in held.claim.conditions:
+        # `60 in adults and 110 in infants`: what is said of infants says nothing of adults.
+        if condition in kept or any(other.start != condition.start for other in kept):
+            continue
+        governed = spoken & held.claim.keys_within(condition.start, condition.end)
+        if governed and len(governed) >= _LEAST_GOVERNED * len(spoken):
+            return True
+    return False
+
+
+def _keeps(said: Claim, condition: Condition, held: HeldSentence) -> bool:
+    if any(each.equals(other) for each in condition.quantities for other in said.quantities):
+        return True
+    return not condition.keys.isdisjoint(said.keys | held.context)
+
+
 def _clause(words: frozenset[str], held: Claim) -> tuple[int, int]:
     """The shortest run of the source's clauses that holds all that it shares with a part: what is said elsewhere in it
     (`A has no fever, while fever in B ...`) says nothing of the part.
@@ -293,6 +336,8 @@ def _reasons(said: Claim, part: tuple[int, int], held: HeldSentence, *, turned: 
         reasons.add(wrong)
     elif any(_is_of_another(quantity, said, held.claim) for quantity in quantities):
         reasons.add("number")
+    if any((high, low) in held.claim.pairs for low, high in said.pairs - held.claim.pairs):
+        reasons.add("number")
     if any(start <= drug.start < end and drug.name not in held.substances for drug in said.drugs):
         reasons.add("drug")
     polarity, whole = said.part_polarity(start, end), held.claim.polarity
@@ -302,4 +347,6 @@ def _reasons(said: Claim, part: tuple[int, int], held: HeldSentence, *, turned: 
     turned = turned or _is_turned_beside_drug(said, part, held.claim) or _is_exchanged(said, part, held.claim)
     if turned or denies or drops_exception(polarity, whole):
         reasons.add("negation")
-    return frozenset(reasons)
+    if _drops_condition(said, part, held):
+        reasons.add("overlap")
+    return frozenset(reasons) | _is_put_elsewhere(said, part, held.claim)
