@@ -20,10 +20,14 @@ from benchmarks.citation_rewordings import (
     REWRITES,
     Rewrite,
     change_number,
+    change_timing,
     change_unit,
+    drop_condition,
+    drop_exception,
     exchange,
     flip,
     merge,
+    splice,
     swap_drug,
     swap_word,
 )
@@ -31,7 +35,19 @@ from models.grounding import Passage
 from models.sentences import split_sentences
 
 Half = Literal["tuning", "reported"]
-KINDS = ("number", "exchange", "unit", "negation", "drug", "word", "passage")
+KINDS = (
+    "number",
+    "exchange",
+    "unit",
+    "negation",
+    "drug",
+    "word",
+    "exception",
+    "condition",
+    "timing",
+    "splice",
+    "passage",
+)
 _WINDOW = 6
 _PROSE = re.compile(r"[A-Z][^?!:\[\]*|]{38,298}\.")
 _BRAND = re.compile(r"\b([a-z]{6,}) \(([A-Z][a-z]{3,})(?:®|\)|, [A-Z][a-z]{3,}[,)])")
@@ -171,6 +187,10 @@ class _Maker:
             "negation": flip,
             "drug": lambda rng, text: swap_drug(rng, text, self._drugs),
             "word": lambda rng, text: swap_word(rng, text, other.passage.text, self._common),
+            "exception": drop_exception,
+            "condition": drop_condition,
+            "timing": change_timing,
+            "splice": lambda rng, text: splice(rng, text, place.sentences),
         }
 
 

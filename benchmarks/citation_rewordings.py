@@ -257,3 +257,53 @@ def swap_word(rng: random.Random, text: str, foreign: str, common: Set[str]) -> 
         return None
     old = rng.choice(own)
     return re.sub(rf"\b{old}\b", rng.choice(others), text)
+
+
+_EXCEPTION = re.compile(
+    r",? \b(except(?: for| in)?|unless|other than|apart from|with the exception of|excluding) ([^,.;()]{4,80})(?=[,.;])"
+)
+_INCLUDED = {"unless": "if"}
+
+
+def drop_exception(rng: random.Random, text: str) -> str | None:
+    """Without what the sentence makes an exception of, or with that taken in."""
+    match = _EXCEPTION.search(text)
+    if match is None:
+        return None
+    within = f" {_INCLUDED.get(match[1], 'including')} {match[2]}"
+    return text[: match.start()] + rng.choice(["", within]) + text[match.end() :]
+
+
+_CONDITION_FRONT = re.compile(r"^If [^,.;]{8,90}, ([^;]{20,})\.$")
+_CONDITION_BACK = re.compile(r"^([^;,]{20,}?),? (?:if|provided that|as long as) [^,.;]{8,90}\.$")
+
+
+def drop_condition(_: random.Random, text: str) -> str | None:
+    """Without the condition in front or at the end."""
+    match = _CONDITION_FRONT.match(text) or _CONDITION_BACK.match(text)
+    return f"{_upper_first(match[1])}." if match else None
+
+
+_TIMING = (
+    (r"\bbefore (?=\w)", "after "), (r"\bafter (?=\w)", "before "), (r"\bwithin (?=(?:\d|a |an |one|two|three))", "after "),
+    (r"\b(first|second|third) (?=trimester|dose|stage|week|month|year|day)", "fourth "),
+)  # fmt: skip
+
+
+def change_timing(rng: random.Random, text: str) -> str | None:
+    """Before made after, after made before, within made after, or another trimester or dose."""
+    fitting = [form for form in _TIMING if re.search(form[0], text)]
+    if not fitting:
+        return None
+    old, new = rng.choice(fitting)
+    return re.sub(old, new, text, count=1)
+
+
+def splice(rng: random.Random, text: str, others: Sequence[str]) -> str | None:
+    """The first half of the sentence with the second half of another one of `others`."""
+    rest = [other.split() for other in others if other != text and len(other.split()) > 7]
+    words = text.split()
+    if not rest or len(words) < 8:
+        return None
+    tail = rng.choice(rest)
+    return " ".join([*words[: len(words) // 2], *tail[len(tail) // 2 :]])

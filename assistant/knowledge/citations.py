@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from assistant.knowledge.claims.claim import read_claim
-from assistant.knowledge.claims.marks import MARK, cited_numbers, normalized
+from assistant.knowledge.claims.claim import Claim, read_claim
+from assistant.knowledge.claims.marks import MARK, cited_numbers, normalized, without_marks
 from assistant.knowledge.claims.support import MOST_CHARACTERS, Reason, find_reasons, read_passage
 from models.grounding import NO_ANSWER, Passage, one_line
 from models.sentences import Sentence, split_sentences
@@ -25,6 +25,7 @@ _LEADING_MARKS = re.compile(rf"(?:{MARK.pattern})+")
 _MARK_BEGUN = re.compile(r"\s*(\[[\d,;\s]*\]?)?")
 """Behind a sentence: nothing yet, or what may become a citation mark, which would belong to it."""
 _HEADING = re.compile(r"\s*(?:#{1,6}\s.*|\*\*[^*]+\*\*:?|[^.!?]*:)\s*")
+_STOPPED = re.compile(r"[.!]\W*$")
 _MOST_HEADING_WORDS = 8
 _WORD = re.compile(r"[^\W\d_]")
 
@@ -63,7 +64,7 @@ class AnswerChecks:
         """Checks of the sentences that have come to their end since the last call; `answer` is all of it so far.
 
         A line that repeats a heading says which passage follows and claims nothing; nor does the fixed sentence that the
-        passages hold no answer. Neither is checked.
+        passages hold no answer, nor a bare question. None is checked.
         """
         checks = []
         for sentence in _sentences(answer, self._read_to):
@@ -78,22 +79,35 @@ class AnswerChecks:
         bare = normalized(_DECORATION.sub("", text))
         if not _WORD.search(bare) or bare == normalized(NO_ANSWER) or bare in self._headings:
             return True
+        said = read_claim(bare)
+        is_plain = not (said.quantities or said.denials or cited_numbers(text))
+        if is_plain and _is_question(text) and not self._quoting(text):
+            return True
+        if (
+            is_plain
+            and not _STOPPED.search(without_marks(text))
+            and any(_is_heading(said, each) for each in self._passages)
+        ):
+            return True
         if not _HEADING.fullmatch(text):
             return False
-        said = read_claim(bare)
         named = frozenset[str]().union(*(read_passage(passage).keys for passage in self._passages))
-        plain = not (said.quantities or said.denials or said.drugs or cited_numbers(text))
         return (
-            plain
+            is_plain
+            and not said.drugs
             and len(said.words) <= _MOST_HEADING_WORDS
             and all(word.kind == "general" or word.key in named for word in said.words)
         )
 
+    def _quoting(self, text: str) -> list[int]:
+        quote = normalized(text)
+        numbers = range(self._first, self._first + len(self._passages))
+        return [number for number in numbers if quote in read_passage(self._passage(number)).quotes]
+
     def _check(self, sentence: Sentence) -> Check:
         text = _DECORATION.sub("", sentence.text)
-        cites, quote = cited_numbers(text), normalized(text)
+        cites, quoting = cited_numbers(text), self._quoting(text)
         numbers = range(self._first, self._first + len(self._passages))
-        quoting = [number for number in numbers if quote in read_passage(self._passage(number)).quotes]
         if not cites:
             found = quoting or [number for number in numbers if not self._reasons(text, [number])]
             if len(found) == 1:
@@ -114,9 +128,29 @@ class AnswerChecks:
         return self._passages[number - self._first]
 
     def _reasons(self, text: str, numbers: Sequence[int]) -> tuple[Reason, ...]:
-        if len(text) > MOST_CHARACTERS:
+        if len(text) > MOST_CHARACTERS or _is_question(text):
             return ("overlap",)
-        return find_reasons(read_claim(text), [read_passage(self._passage(number)) for number in numbers])
+        said, passages = read_claim(text), [self._passage(number) for number in numbers]
+        if any(_echoes_heading(said, each) for each in passages):
+            return ("overlap",)
+        return find_reasons(said, [read_passage(each) for each in passages])
+
+
+def _echoes_heading(said: Claim, passage: Passage) -> bool:
+    """Whether a sentence has no words but those of the heading, and so says nothing of what stands below it."""
+    is_bare = bool(said.words) and not (said.quantities or said.denials)
+    return is_bare and read_passage(passage).heading.keys.issuperset(word.key for word in said.words)
+
+
+def _is_heading(said: Claim, passage: Passage) -> bool:
+    """Whether a line names what the passage is on, in the heading's order or turned (`Treatment of croup`)."""
+    rest = iter(word.key for word in read_passage(passage).heading.words)
+    in_order = all(word.key in rest for word in said.words)
+    return _echoes_heading(said, passage) and (in_order or "of" in said.tokens)
+
+
+def _is_question(text: str) -> bool:
+    return without_marks(text).rstrip("\"'”’) ").endswith("?")
 
 
 def _sentences(answer: str, start: int) -> Iterator[Sentence]:

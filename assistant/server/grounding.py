@@ -164,7 +164,7 @@ class GroundedText:
 
     def __init__(self, sources: Sequence[LibraryPassage], question: str) -> None:
         passages = [source.grounding for source in sources]
-        self.sources, self.text = tuple(sources), ""
+        self.sources, self.text, self._question = tuple(sources), "", question
         self.checks: list[Check] = []
         self.found = evidence_of_passages(question, passages)
         """What the passages promise, before there is an answer."""
@@ -184,7 +184,7 @@ class GroundedText:
 
     def evidence(self, end: FinishReason) -> Evidence:
         """What the finished answer rests on."""
-        return evidence_of_answer(self.found, self.text, self.checks, in_circles=end == "repetition")
+        return evidence_of_answer(self.found, self._question, self.text, self.checks, in_circles=end == "repetition")
 
 
 def first_fields(red_flags: dict[str, Any], sources: Sequence[LibraryPassage], evidence: Evidence) -> dict[str, Any]:

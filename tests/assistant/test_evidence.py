@@ -20,9 +20,9 @@ GOOD = [
 ]
 
 
-def judged(*sentences: str, found: Evidence = "sufficient") -> Evidence:
+def judged(*sentences: str, found: Evidence = "sufficient", question: str = "How is croup treated?") -> Evidence:
     text = " ".join(sentences)
-    return evidence_of_answer(found, text, check_answer(text, [CROUP]))
+    return evidence_of_answer(found, question, text, check_answer(text, [CROUP]))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,9 @@ def test_an_answer_never_makes_it_better() -> None:
 
 def test_an_answer_that_turned_in_circles_is_insufficient() -> None:
     text = " ".join(GOOD)
-    assert evidence_of_answer("sufficient", text, check_answer(text, [CROUP]), in_circles=True) == "insufficient"
+    assert (
+        evidence_of_answer("sufficient", "Croup?", text, check_answer(text, [CROUP]), in_circles=True) == "insufficient"
+    )
 
 
 def test_no_answer_is_insufficient() -> None:

@@ -39,7 +39,7 @@ FAITHFUL = """
 - Metformin should not be given when estimated glomerular filtration rate is less than 30 mL/min/1.73 m2.
 - Withhold metformin in sepsis, shock or acute kidney injury.
 # metformin: Uses
-- Start with 500 mg once a day with a meal.
+- Start adults with 500 mg once a day with a meal.
 - Hypoglycaemia is uncommon when metformin is used alone.
 # metformin: Adverse effects
 - Lactic acidosis is uncommon with metformin.
@@ -100,6 +100,7 @@ WRONG = """
 - Metformin often causes hypoglycaemia when used alone.
 - Metformin is started at 500 mg twice daily with a meal.
 - Metformin is started at 850 mg once daily.
+- Start with 500 mg once a day with a meal.
 # metformin: Adverse effects
 - Lactic acidosis is common with metformin.
 # metformin: Monitoring

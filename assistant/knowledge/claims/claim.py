@@ -12,6 +12,7 @@ from assistant.knowledge.claims.marks import without_marks
 from assistant.knowledge.claims.negation import Denial, Polarity, deny, find_cues
 from assistant.knowledge.claims.order import Anchor, read_anchors
 from assistant.knowledge.claims.quantities import Quantity, read_pairs, read_quantities
+from assistant.knowledge.claims.splice import tokens_of
 
 _CUT = re.compile(r"[;:,()–—]|\s(?=(?:and|but|or|which|who|because|so|while|whereas|although|if|when|unless|then)\s)")
 _TURN = re.compile(r";|\s(?=(?:but|while|whereas|although)\s)")
@@ -46,6 +47,8 @@ class Claim:
     """Of a comparison or a sequence (`A rather than B`, `A followed by B`): what stands on its two sides cannot be exchanged."""
     length: int
     refers: bool
+    tokens: tuple[str, ...]
+    """Its words and commas in their order."""
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -83,7 +86,9 @@ class Claim:
         if quantity.names or any(each.unit == quantity.unit and not each.names for each in around):
             return None
         ranks = (anchor.relation for anchor in self.anchors_within(start, end) if anchor.family == "rank")
-        return self.keys_within(start, end).union(ranks, (f"{each.low:g} {each.names}" for each in around if each.names))
+        return self.keys_within(start, end).union(
+            ranks, (f"{each.low:g} {each.names}" for each in around if each.names)
+        )
 
     def anchors_within(self, start: int, end: int) -> list[Anchor]:
         """The anchors between two offsets."""
@@ -140,6 +145,7 @@ def read_claim(text: str) -> Claim:
         pivot=_pivot(bare, quantities),
         length=len(bare) + 1,
         refers=bool(_PRONOUN.search(bare)),
+        tokens=tokens_of(bare),
     )
 
 

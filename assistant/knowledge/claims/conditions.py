@@ -41,7 +41,7 @@ _MARKER = re.compile(rf"\b(?:if|provid|long\sas|condition|only|in|for|among|{_PE
 
 
 class Condition(NamedTuple):
-    """What a statement depends on: keys and quantities of which a paraphrase repeats one; it governs what is between two offsets."""
+    """What the statement between two offsets depends on: keys and quantities, of which a paraphrase repeats one."""
 
     keys: frozenset[str]
     quantities: tuple[Quantity, ...]

@@ -63,7 +63,10 @@ _BEFORE: tuple[tuple[Bound, str], ...] = (
     ("in", r"\bin"),
 )  # fmt: skip
 _SAME_BOUNDS = frozenset(
-    map(frozenset, (("over", ">"), ("over", ""), ("over", "in"), ("in", ""), ("in", "within"), ("within", "<="), ("within", "<")))
+    map(
+        frozenset,
+        (("over", ">"), ("over", ""), ("over", "in"), ("in", ""), ("in", "within"), ("within", "<="), ("within", "<")),
+    )
 )
 _LEAD = r"\s?(?:(?:about|approximately|around|roughly|nearly|almost|some|an?|the|first|next|ages?|aged|of)\s)*$"
 _BEFORE_PATTERNS = tuple((bound, re.compile(f"(?:{pattern}){_LEAD}")) for bound, pattern in _BEFORE)

@@ -18,6 +18,7 @@ from assistant.knowledge.claims.lexicon import Word, opposites
 from assistant.knowledge.claims.marks import normalized
 from assistant.knowledge.claims.negation import contradicts, drops_exception
 from assistant.knowledge.claims.quantities import Quantity, mismatch
+from assistant.knowledge.claims.splice import is_spliced
 from models.grounding import Passage, one_line, unmarked
 from models.sentences import split_sentences
 
@@ -112,6 +113,12 @@ class _Fit:
 
 def find_reasons(said: Claim, passages: Sequence[ReadPassage]) -> tuple[Reason, ...]:
     """Why the passages do not support the claim; empty where they do."""
+    reasons = _reasons_against(said, passages)
+    sources = () if reasons else [claim.tokens for passage in passages for claim in passage.claims]
+    return ("overlap",) if is_spliced(said.tokens, sources) else reasons
+
+
+def _reasons_against(said: Claim, passages: Sequence[ReadPassage]) -> tuple[Reason, ...]:
     fitting = _Fitting(said, passages)
     best: frozenset[Reason] | None = None
     for parts in _partitions(said):

@@ -1,9 +1,23 @@
+"""Handwritten sentences over exceptions, conditions, order, groups of people and timing, each on a source of its own.
+
+A source stands above its faithful (`+`) and wrong (`-`) sentences. Before any rule was made for them 17 of the 20 faithful ones
+were accepted and 8 of the 20 wrong ones caught; now it is 17 and 19, and `?` marks those that are judged wrongly still.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from assistant.knowledge.citations import check_answer
+from models.grounding import Passage
+
+SENTENCES = """
 Tetraplane is the usual first treatment of ear infection except in children under two years.
 + Except in children under two years, tetraplane is the usual first treatment of ear infection.
 - Tetraplane is the usual first treatment of ear infection.
 Stop smoking advice should be offered at each visit other than those for an emergency.
-+ Other than at emergency visits, stop smoking advice should be offered at each visit.
-- Stop smoking advice should be offered at each visit for an emergency.
+?+ Other than at emergency visits, stop smoking advice should be offered at each visit.
+?- Stop smoking advice should be offered at each visit for an emergency.
 Naproxen eases the pain of gout, but it must not be given to people with a stomach ulcer.
 + Naproxen must not be given to people with a stomach ulcer.
 + Naproxen eases the pain of gout.
@@ -37,7 +51,7 @@ Oxygen is not needed in a heart attack if the saturation is 94% or more.
 + In a heart attack with a saturation of 94% or more, oxygen is not needed.
 - Oxygen is not needed in a heart attack.
 A second scan is done in the third trimester when the placenta lies low in the first one.
-+ When the placenta lies low in the first scan, a second one is done in the third trimester.
+?+ When the placenta lies low in the first scan, a second one is done in the third trimester.
 - A second scan is done in the first trimester.
 In adults with chronic hepatitis C, test the liver with an elastogram every year.
 + Adults who have chronic hepatitis C need an elastogram of the liver each year.
@@ -55,5 +69,37 @@ Antibiotics for a sore throat can wait, provided that the patient can drink.
 + Provided that the patient can drink, antibiotics for a sore throat can wait.
 - Antibiotics for a sore throat can wait.
 Excluding women who breastfeed, all patients with this infection may take doxycycline.
-+ All patients with this infection may take doxycycline, women who breastfeed excluded.
+?+ All patients with this infection may take doxycycline, women who breastfeed excluded.
 - All women who breastfeed with this infection may take doxycycline.
+"""
+
+
+def cases(mark: str) -> Iterator[tuple[str, str]]:
+    source = ""
+    for line in SENTENCES.strip().splitlines():
+        begin, _, sentence = line.partition(" ")
+        if begin == mark:
+            yield source, sentence
+        elif begin.strip("?+-"):
+            source = line
+
+
+def status(source: str, sentence: str) -> str:
+    (check,) = check_answer(f"{sentence[:-1]} [1].", [Passage("Notes", "Advice", source)])
+    return check.status
+
+
+@pytest.mark.parametrize(("source", "sentence"), list(cases("+")))
+def test_a_faithful_sentence_is_supported(source: str, sentence: str) -> None:
+    assert status(source, sentence) == "supported"
+
+
+@pytest.mark.parametrize(("source", "sentence"), list(cases("-")))
+def test_a_wrong_sentence_is_not(source: str, sentence: str) -> None:
+    assert status(source, sentence) == "unsupported"
+
+
+def test_as_many_are_judged_wrongly_as_is_said_above() -> None:
+    assert {status(*case) for case in cases("?+")} == {"unsupported"}
+    assert {status(*case) for case in cases("?-")} == {"supported"}
+    assert [len(list(cases(mark))) for mark in ("+", "?+", "-", "?-")] == [17, 3, 19, 1]
