@@ -48,6 +48,7 @@ KINDS = (
     "splice",
     "passage",
 )
+_LATER = frozenset({"exception", "condition", "timing", "splice"})  # came later, and left the other cases as they were
 _WINDOW = 6
 _PROSE = re.compile(r"[A-Z][^?!:\[\]*|]{38,298}\.")
 _BRAND = re.compile(r"\b([a-z]{6,}) \(([A-Z][a-z]{3,})(?:®|\)|, [A-Z][a-z]{3,}[,)])")
@@ -137,6 +138,7 @@ class _Maker:
 
     def __init__(self, rng: random.Random, drugs: Sequence[str], common: Set[str], of_each: int) -> None:
         self.found: dict[str, list[Case]] = {}
+        self._later = random.Random(of_each)
         self._rng, self._common, self._of_each = rng, common, of_each
         self._drugs = drugs
 
@@ -159,13 +161,14 @@ class _Maker:
             self._keep("right merged", build(merge(rng, *place.sentences[at : at + 2]), None, "merged"))
         for kind, change in self._changes(place, other).items():
             if self._wants(f"{kind} quote") or self._wants(f"{kind} reworded"):
-                self._add_wrong(place, kind, change, build)
+                self._add_wrong(place, kind, change, build, self._later if kind in _LATER else rng)
         for made, text in (("quote", sentence), ("reworded", twice)):
             if text is not None and sentence not in other.passage.text:
                 self._keep(f"passage {made}", build(text, "passage", made))
 
-    def _add_wrong(self, place: _Place, kind: str, change: Rewrite, build: Callable[..., Case]) -> None:
-        rng = self._rng
+    def _add_wrong(
+        self, place: _Place, kind: str, change: Rewrite, build: Callable[..., Case], rng: random.Random
+    ) -> None:
         target = rng.choice([each for each in place.sentences if change(rng, each) is not None] or [""])
         for made, text in (("quote", target), ("reworded", _reworded(rng, target) if target else None)):
             if text and (wrong := change(rng, text)) is not None and wrong != text and wrong not in place.passage.text:

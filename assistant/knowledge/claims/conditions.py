@@ -11,10 +11,13 @@ from typing import NamedTuple
 from assistant.knowledge.claims.lexicon import Word
 from assistant.knowledge.claims.quantities import Quantity
 
-_EDGE = re.compile(r"[;:,()–—]|\s(?=(?:and|but|or|whereas|while|although|then)\s)")
+_EDGE = re.compile(r"[;:,()–—]|\s(?=(?:and|but|or|whereas|while|although|then)\b)")
+_BEGIN = re.compile(r"\W*(?:and|but|or|then)?\W*")
+_STOP = re.compile(r"[;:,()–—]")
+_TURN = re.compile(r"[;:]|\s(?=(?:but|whereas|although)\s)")
 _IF = re.compile(
     r"(?<!even )(?<!as )(?<!what )(?<!ask )(?<!asked )(?<!see )(?<!know )(?<!determine )(?<!check )(?<!decide )(?<!find out )"
-    r"(?<!tell )(?<!learn )(?<!only )(?<!especially )(?<!particularly )(?<!except )(?<!and )(?<!or )"
+    r"(?<!tell )(?<!detect )(?<!learn )(?<!only )(?<!especially )(?<!particularly )(?<!except )(?<!and )(?<!or )"
     r"\b(?:if(?!\s(?:any|possible|needed|necessary|you\sthink|so|not)\b)|provid(?:ed|ing)\sthat|(?<=, )provided"
     r"|(?:as|so)\slong\sas|on\scondition\sthat)\b"
 )
@@ -41,7 +44,10 @@ _MARKER = re.compile(rf"\b(?:if|provid|long\sas|condition|only|in|for|among|{_PE
 
 
 class Condition(NamedTuple):
-    """What the statement between two offsets depends on: keys and quantities, of which a paraphrase repeats one."""
+    """What the statement between two offsets depends on: keys and quantities, of which a paraphrase repeats one.
+
+    The keys are of specific words, where it has any.
+    """
 
     keys: frozenset[str]
     quantities: tuple[Quantity, ...]
@@ -58,10 +64,11 @@ def read_conditions(text: str, words: Sequence[Word], quantities: Sequence[Quant
     for start, end in _spans(text, edges, words):
         low, high = _governed(text, edges, start, end)
         around = {word.key for word in words if low <= word.start < high and not start <= word.start < end}
-        keys = frozenset(word.key for word in words if start <= word.start < end) - around
+        within = [word for word in words if start <= word.start < end and word.key not in around]
+        telling = [word for word in within if word.kind == "specific"] or within
         inside = tuple(each for each in quantities if start <= each.start < end)
-        if keys or inside:
-            found.append(Condition(keys, inside, low, high))
+        if telling or inside:
+            found.append(Condition(frozenset(word.key for word in telling), inside, low, high))
     for each in quantities:
         if each.bound and _AGED.search(text, 0, each.start):
             low, high = _governed(text, edges, each.start, each.end)
@@ -71,7 +78,8 @@ def read_conditions(text: str, words: Sequence[Word], quantities: Sequence[Quant
 
 def _spans(text: str, edges: Sequence[int], words: Sequence[Word]) -> Iterator[tuple[int, int]]:
     for match in _IF.finditer(text):
-        yield match.start(), _next(edges, match.end(), text)
+        stop = _STOP.search(text, match.end())
+        yield match.start(), stop.start() if stop else len(text)
     for match in _POPULATION.finditer(text):
         qualified = _QUALIFIED.match(text, match.end())
         yield match.start(), _next(edges, match.end(), text) if qualified else match.end()
@@ -89,7 +97,8 @@ def _next(edges: Sequence[int], place: int, text: str) -> int:
 
 def _governed(text: str, edges: Sequence[int], start: int, end: int) -> tuple[int, int]:
     """The clause around a condition, or the following one where the condition is a clause in front."""
-    before = [edge for edge in (0, *edges) if edge < start and re.search(r"\w{3}", text[edge:start])]
-    if before:
-        return before[-1], _next(edges, end, text)
-    return start, _next(edges, end + 1 if text[end : end + 1] == "," else end, text)
+    edge = max((edge for edge in (0, *edges) if edge < start and text[edge:start].strip(" ,")), default=start)
+    if not _BEGIN.fullmatch(text, edge, start):
+        return edge, _next(edges, end, text)
+    turn = _TURN.search(text, end)
+    return start, turn.start() if turn else len(text)

@@ -260,6 +260,7 @@ def drops_exception(said: Polarity, held: Polarity) -> bool:
     spoken = said.denied | said.affirmed
     for denial in held.denials:
         targets = (held.denied | held.affirmed).intersection(denial.targets)
+        targets = targets - held.affirmed or targets  # what stands elsewhere as well tells nothing of the exception
         is_excepted = not denial.far or not spoken.isdisjoint(denial.far)
         if denial.exception and targets and is_excepted and targets.isdisjoint(spoken):
             return True

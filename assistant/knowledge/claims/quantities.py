@@ -277,7 +277,7 @@ def _with_shared_units(text: str, values: Sequence[Quantity]) -> list[Quantity]:
     found = list(values)
     for place in range(len(found) - 2, -1, -1):
         this, following = found[place], found[place + 1]
-        if not this.unit and following.unit and _LIST.fullmatch(text[this.end : following.start]):
+        if not (this.unit or this.names) and following.unit and _LIST.fullmatch(text[this.end : following.start]):
             found[place] = replace(this, unit=following.unit, size=following.size)
     return found
 

@@ -311,7 +311,7 @@ def _drops_condition(said: Claim, part: tuple[int, int], held: HeldSentence) -> 
     kept = [condition for condition in held.claim.conditions if _keeps(said, condition, held)]
     for condition in held.claim.conditions:
         # `60 in adults and 110 in infants`: what is said of infants says nothing of adults.
-        if condition in kept or any(other.start != condition.start for other in kept):
+        if condition in kept or any(other.start >= condition.end or other.end <= condition.start for other in kept):
             continue
         governed = spoken & held.claim.keys_within(condition.start, condition.end)
         if governed and len(governed) >= _LEAST_GOVERNED * len(spoken):
@@ -322,7 +322,8 @@ def _drops_condition(said: Claim, part: tuple[int, int], held: HeldSentence) -> 
 def _keeps(said: Claim, condition: Condition, held: HeldSentence) -> bool:
     if any(each.equals(other) for each in condition.quantities for other in said.quantities):
         return True
-    return not condition.keys.isdisjoint(said.keys | held.context)
+    around = condition.keys & held.context
+    return not condition.keys.isdisjoint(said.keys) or (bool(around) and len(around) > len(condition.keys) / 2)
 
 
 def _clause(words: frozenset[str], held: Claim) -> tuple[int, int]:
