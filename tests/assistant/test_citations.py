@@ -149,6 +149,29 @@ def test_heading_and_refusal_claim_nothing() -> None:
     assert check_answer("[1]", PASSAGES) == ()
 
 
+@pytest.mark.parametrize("line", ["Shock: Fluids", "Fluids", "Fluids of shock", "Fluids in shock?", "What now?"])
+def test_a_line_that_names_its_subject_or_asks_is_not_counted(line: str) -> None:
+    assert check_answer(line, PASSAGES) == ()
+
+
+@pytest.mark.parametrize("line", ["Shock needs fluid.", "Fluid shocks.", "Use fluid"])
+def test_a_short_sentence_that_says_something_is_checked(line: str) -> None:
+    assert [check.status for check in check_answer(line, PASSAGES)] == ["uncited"]
+
+
+@pytest.mark.parametrize(
+    "line", ["Fluids in shock. [2]", "May 500 ml of crystalloid be given over 15 minutes? [2]", "Is it for shock? [2]"]
+)
+def test_an_echo_or_a_question_is_not_supported(line: str) -> None:
+    (check,) = check_answer(line, PASSAGES)
+    assert (check.status, check.reasons) == ("unsupported", ("overlap",))
+
+
+def test_a_quoted_question_is_supported() -> None:
+    passage = Passage("Headache", "Questions to ask", "Is the neck stiff? Did it begin like a thunderclap?")
+    assert [check.status for check in check_answer("Is the neck stiff? [1]", [passage])] == ["supported"]
+
+
 def test_a_mark_that_names_no_passage_spoils_a_true_sentence() -> None:
     (check,) = check_answer("Give adrenaline 0.5 mg into the outer thigh of an adult. [1] [9]", PASSAGES)
     assert (check.cites, check.status, check.reasons) == ((1, 9), "unsupported", ("overlap",))

@@ -32,6 +32,7 @@ def judged(*sentences: str, found: Evidence = "sufficient", question: str = "How
         ("Which dose of dexamethasone by mouth for a child?", "sufficient"),
         ("And why?", "sufficient"),
         ("Laser surgery of retinal detachment in diabetic maculopathy?", "insufficient"),
+        ("Laser surgery of retinal detachment in a child with diabetic maculopathy?", "insufficient"),
     ],
 )
 def test_passages_promise_as_much_as_they_hold_of_the_question(question: str, evidence: str) -> None:
@@ -76,3 +77,58 @@ def test_an_answer_that_turned_in_circles_is_insufficient() -> None:
 def test_no_answer_is_insufficient() -> None:
     assert judged(NO_ANSWER) == judged("") == judged("Croup: Treatment") == "insufficient"
     assert judged(NO_ANSWER, *GOOD) == "insufficient"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "croup dexamethasone dose",
+        "Croup dose?",
+        "what dose?",
+        "max dose dexamethasone 24h",
+        "How much dexamethasone for croup?",
+        "How many mg of dexamethasone?",
+    ],
+)
+def test_a_dose_that_was_asked_for_must_be_said(question: str) -> None:
+    assert judged(*GOOD, question=question) == "sufficient"
+    # `Within 30 minutes` is a quantity, and no dose.
+    assert judged(*GOOD[1:], question=question) == "insufficient"
+    assert judged("Keep the child calm. [1]", "Give dexamethasone. [1]", question=question) == "insufficient"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "How often is adrenaline given in croup?",
+        "How soon does a dose of adrenaline help?",
+        "metformin eGFR cutoff",
+        "Which level of potassium is too high?",
+        "target INR",
+        "What is the normal range?",
+        "At what age does it occur, and how many get it?",
+    ],
+)
+def test_a_quantity_that_was_asked_for_must_be_said(question: str) -> None:
+    assert judged(GOOD[3], question=question) == "sufficient"
+    assert judged(GOOD[1], GOOD[2], question=question) == "insufficient"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Should the dose be lowered in croup?", "Is a dose enough?", "A missed dose: what now?", "Why check the level?"],
+)
+def test_a_question_on_a_dose_need_not_ask_for_one(question: str) -> None:
+    assert judged(GOOD[1], GOOD[2], question=question) == "sufficient"
+
+
+def test_a_quantity_in_an_unsupported_sentence_is_none() -> None:
+    unsupported = "Adrenaline is named for a gland of 5 g."
+    assert judged(GOOD[1], GOOD[2], GOOD[1], GOOD[2], unsupported, question="Croup dose?") == "insufficient"
+
+
+@pytest.mark.parametrize(
+    "echo", ["Croup treated?", "Croup: Treatment", "Treatment of croup", "How is croup treated?", "Croup treated."]
+)
+def test_an_echo_of_the_question_supports_nothing(echo: str) -> None:
+    assert judged(echo) == judged(f"{echo} [1]") == "insufficient"

@@ -10,7 +10,10 @@ import pytest
 from benchmarks.citation_cases import KINDS, Case, cases
 from benchmarks.citation_rewordings import (
     change_number,
+    change_timing,
     change_unit,
+    drop_condition,
+    drop_exception,
     exchange,
     flip,
     merge,
@@ -18,6 +21,7 @@ from benchmarks.citation_rewordings import (
     number_form,
     reorder,
     shorten,
+    splice,
     swap_drug,
     swap_word,
     synonym,
@@ -82,11 +86,32 @@ def test_changes_say_something_else() -> None:
     assert swap_word(rng, "Feed the kitten.", "An amphibian leaps.", {"leaps"}) == "Feed the amphibian."
 
 
+def test_what_a_sentence_depends_on_is_dropped_or_turned() -> None:
+    rng = random.Random(1)
+    found = {drop_exception(rng, "Any drug helps, except for aspirin.") for _ in range(9)}
+    assert found == {"Any drug helps.", "Any drug helps including aspirin."}
+    assert drop_condition(rng, "If it bleeds for long, press hard upon the wound.") == "Press hard upon the wound."
+    assert drop_condition(rng, "Press hard upon the wound if it bleeds.") == "Press hard upon the wound."
+    assert change_timing(rng, "Wash before meals.") == "Wash after meals."
+    assert change_timing(rng, "Wash within 3 hours.") == "Wash after 3 hours."
+    assert splice(rng, "a b c d e f g h", ["i j k l m n o p"]) == "a b c d m n o p"
+    for change in (drop_exception, drop_condition, change_timing):
+        assert change(rng, "Wait.") is None
+    assert splice(rng, "Wait.", ["Go."]) is None
+
+
 def test_cases_are_of_every_kind_in_both_halves_and_the_same_each_time(data: Path) -> None:
     halves: list[list[Case]] = [cases(data, "tuning", 5), cases(data, "reported", 5)]
     for half in halves:
         # So small a corpus has no rare words, no sentence of two numbers and mostly the same sentences.
-        assert {case.wrong for case in half} >= {*KINDS, None} - {"word", "exchange", "passage"}
+        assert {case.wrong for case in half} >= {*KINDS, None} - {
+            "word",
+            "exchange",
+            "passage",
+            "exception",
+            "condition",
+            "timing",
+        }
     titles = [{case.passages[case.gold - 1].title for case in half} for half in halves]
     assert titles[0].isdisjoint(titles[1])
     assert cases(data, "tuning", 5) == halves[0]

@@ -46,6 +46,9 @@ def read(text: str) -> list[Quantity]:
         ("1 in 10,000", "one in 10000"),
         ("2 million", "2,000,000"),
         ("in 15 minutes", "over 15 minutes"),
+        ("within 4 hours", "up to 4 hours"),
+        ("within 4 hours", "in the first 4 hours"),
+        ("in 3 months", "3 months"),
         ("a 5-year-old", "5 years old"),
     ],
 )
@@ -53,6 +56,11 @@ def test_one_quantity_written_in_two_ways(said: str, held: str) -> None:
     assert read(said)
     assert mismatch(read(said), read(held)) is None
     assert mismatch(read(held), read(said)) is None
+
+
+def test_a_number_that_names_takes_no_unit_from_the_next() -> None:
+    assert [each.unit for each in read("on day 1, 10 mg")] == [(), ("mass",)]
+    assert [each.unit for each in read("1, 10 mg")] == [("mass",), ("mass",)]
 
 
 def test_once_a_day_says_more_than_a_day() -> None:
@@ -81,6 +89,8 @@ def test_every_twelve_hours_is_twice_a_day_but_not_the_other_way_round() -> None
         ("over 65 years", "under 65 years", "number"),
         ("over 65 years", "at least 65 years", "number"),
         ("65 years", "over 65 years", "number"),
+        ("4 hours", "within 4 hours", "number"),
+        ("over 4 hours", "within 4 hours", "number"),
         ("twice a day", "three times a day", "number"),
         ("twice a day", "twice a week", "unit"),
         ("daily", "weekly", "unit"),

@@ -151,8 +151,7 @@ def test_a_splice_is_unsupported() -> None:
     assert reasons(source, "A swollen leg or arm needs a tracing.") == ("overlap",)
 
 
-def test_a_part_is_not_laid_upon_a_neighbour_that_says_less_of_it() -> None:
-    source = (
-        "Zinc 20 mg shortens diarrhoea in small children at home. Copper 20 mg shortens fits in small children at home."
-    )
-    assert reasons(source, "Zinc 20 mg shortens diarrhoea in small children at home.") == ()
+def test_what_one_sentence_says_more_fully_is_not_taken_from_another() -> None:
+    source = "Zinc does not usually help children with a cold quickly. Zinc helps children with a cold in spring."
+    assert reasons(source, "Zinc usually helps children with a cold quickly.") == ("negation",)
+    assert reasons(source, "Zinc helps children with a cold in spring.") == ()
