@@ -154,7 +154,7 @@ def test_a_line_that_names_its_subject_or_asks_is_not_counted(line: str) -> None
     assert check_answer(line, PASSAGES) == ()
 
 
-@pytest.mark.parametrize("line", ["Shock needs fluid.", "Fluid shocks.", "Use fluid"])
+@pytest.mark.parametrize("line", ["Shock needs fluid.", "Fluid shocks.", "Use fluid", "Fluid shock", "Shock fluids."])
 def test_a_short_sentence_that_says_something_is_checked(line: str) -> None:
     assert [check.status for check in check_answer(line, PASSAGES)] == ["uncited"]
 
@@ -169,7 +169,14 @@ def test_an_echo_or_a_question_is_not_supported(line: str) -> None:
 
 def test_a_quoted_question_is_supported() -> None:
     passage = Passage("Headache", "Questions to ask", "Is the neck stiff? Did it begin like a thunderclap?")
-    assert [check.status for check in check_answer("Is the neck stiff? [1]", [passage])] == ["supported"]
+    for text in ("Is the neck stiff? [1]", "Is the neck stiff?"):
+        assert [check.status for check in check_answer(text, [passage])] == ["supported"]
+
+
+def test_the_words_of_the_heading_alone_are_no_claim() -> None:
+    passage = Passage("Croup", "Treatment", "Most croup is treated at home. Steam is no use.")
+    assert [check.status for check in check_answer("Croup is treated. [1]", [passage])] == ["unsupported"]
+    assert [check.status for check in check_answer("Croup is treated at home. [1]", [passage])] == ["supported"]
 
 
 def test_a_mark_that_names_no_passage_spoils_a_true_sentence() -> None:

@@ -132,3 +132,12 @@ def test_a_quantity_in_an_unsupported_sentence_is_none() -> None:
 )
 def test_an_echo_of_the_question_supports_nothing(echo: str) -> None:
     assert judged(echo) == judged(f"{echo} [1]") == "insufficient"
+
+
+def test_a_number_that_names_a_day_is_no_quantity() -> None:
+    passage = Passage("INR", "Monitoring", "The INR is checked on day 3. The target is 2.5.")
+    for text, evidence in (
+        ("The INR is checked on day 3. [1]", "insufficient"),
+        ("The target is 2.5. [1]", "sufficient"),
+    ):
+        assert evidence_of_answer("sufficient", "target INR", text, check_answer(text, [passage])) == evidence
