@@ -3,9 +3,9 @@
 The sentence is laid upon one sentence of a passage, or its clauses upon up to three neighbouring ones. Laid so, every drug
 and quantity has to stand there, nothing may be denied that is affirmed there, and its content words have to be found: all
 but a few general ones, for which a paraphrase may have others. The passage's heading belongs to each of its sentences, and
-to one that speaks of `it` the sentence before it as well. What the source makes an exception of, or says under a condition,
-may not be left out, and the head of one sentence with the tail of another is none of its sentences. Words are no meaning: who
-does what to whom is not looked at.
+to one that speaks of `it` the sentence before it as well. What the source makes an exception of, or a condition, may not be
+left out, and the head of one sentence with the tail of another is none of its sentences. Words are no meaning: who does what
+to whom is not looked at.
 """
 
 from collections.abc import Iterator, Sequence
