@@ -2,9 +2,9 @@
 
 Supported is a quote, and a sentence whose quantities, drugs, negations and content words stand together in the cited passage
 (`claims/support.py`). What that cannot see: parts exchanged within one sentence (`A causes B`), quantifiers and certainty
-(`may`, `all`), a condition in the sentence before, and whether a true sentence answers the question. Marks are the host's: one that names no passage supports
-nothing, a sentence without a mark gains one where exactly one passage supports it, and a quote that cites another passage
-is reported with the number of its own.
+(`may`, `all`), a condition in the sentence before, and whether a true sentence answers the question. Marks are the host's:
+one that names no passage supports nothing, a sentence without a mark gains one where exactly one passage supports it, and a
+quote that cites another passage is reported with the number of its own.
 """
 
 import re
