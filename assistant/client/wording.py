@@ -93,6 +93,8 @@ def evidence(answer: Answer) -> str:
     told = f"{supported} of {len(answer.checks)} sentences supported by the source they cite"
     if answer.evidence == "sufficient":
         return f"sufficient - {told}"
+    if answer.checks and supported == len(answer.checks):
+        told = "what it says is supported, but not all that was asked is in it"
     return f"insufficient - {told}; do not rely on the answer, read the passages themselves"
 
 

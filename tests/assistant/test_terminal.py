@@ -121,6 +121,12 @@ def test_the_evidence_is_told_in_words(answer: Answer, text: str, status: Eviden
     assert told in evidence(replace(answer, text=text, evidence=status))
 
 
+def test_what_is_supported_and_yet_no_answer_is_told_as_such(answer: Answer) -> None:
+    checks = (Check(0, 13, (1,), "model", "supported", ()),)
+    told = evidence(replace(answer, checks=checks))
+    assert told.startswith("insufficient - what it says is supported, but not all that was asked is in it; do not rely")
+
+
 def test_the_passages_are_shown_in_full_where_the_evidence_is_insufficient(answer: Answer) -> None:
     cases: list[tuple[Evidence, bool]] = [("insufficient", True), ("sufficient", False)]
     for status, shown in cases:
