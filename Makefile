@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve compare compare-heal scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal screenshot compare compare-heal scale-check harness-check control-check clean
 
 setup: $(STAMP)
 
@@ -55,6 +55,10 @@ bench-power: $(STAMP)
 bench-knowledge: $(STAMP)
 	$(BIN)/python -m benchmarks.knowledge
 
+# A quarter of a minute: how long an encrypted history of 10,000 messages takes to open and to search.
+bench-history: $(STAMP)
+	$(BIN)/python -m benchmarks.history
+
 # Some minutes on one core: which answers the search finds, against plain full-text search; needs BEDSIDE_DATA.
 bench-retrieval: $(STAMP)
 	$(BIN)/python -m benchmarks.retrieval
@@ -73,6 +77,14 @@ bench-grounded: $(STAMP)
 # A few minutes on a machine that does nothing else: what `bedside device plan` predicts against what is measured.
 bench-plan: $(STAMP)
 	$(BIN)/python -m benchmarks.plan
+
+# A minute and a half: how soon `bedside chat` starts, echoes and shows the first token, and what memory it takes.
+bench-terminal: $(STAMP)
+	$(BIN)/python -m benchmarks.terminal
+
+# The picture of `bedside chat` in the README, from the real program.
+screenshot: $(STAMP)
+	$(BIN)/python -m benchmarks.screenshot
 
 # llama-server and llama-bench from the very tree that is inside llama-cpp-python, and its two Python servers.
 build/peers/.installed: Makefile

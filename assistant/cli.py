@@ -28,9 +28,13 @@ _COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pyda
 
 MOUNTS = {
     "ask": Mount("assistant.ask.command", "ask", "Answer a question from the library, with numbered sources."),
+    "chat": Mount("assistant.tui.command", "chat", "Ask in a full-screen terminal, with history and passages."),
     "serve": Mount("assistant.server.command", "serve", "Serve a model to local applications: OpenAI's API."),
     "knowledge": Mount(
         "assistant.knowledge.command", "app", "Add documents to libraries; list, search and check them."
+    ),
+    "history": Mount(
+        "assistant.history.command", "app", "Read, search, export and remove your encrypted conversations."
     ),
     "redflags": Mount("assistant.safety.command", "redflags", "Show the red flags of a note, by fixed rules."),
     "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),

@@ -11,6 +11,9 @@ BedsideError
 ├── ServeError             a server cannot listen where it shall
 ├── MissingExtraError      a command needs packages that this installation left out
 ├── ContactsError          the file of the operator's numbers cannot be used
+├── HistoryError           the history cannot be opened, read, written, brought in or out
+│   ├── DiskFullError      it was not saved, since there is no room on the disk
+│   └── WrongPassphraseError  it opens with another passphrase or recovery code
 └── TextError
     ├── NoteError          the patient note cannot be read
     └── DocumentError      a document cannot be taken into a library
@@ -72,6 +75,18 @@ class MissingExtraError(BedsideError):
 
 class ContactsError(BedsideError):
     """The file of the operator's numbers cannot be used."""
+
+
+class HistoryError(BedsideError):
+    """The history cannot be opened, read, written, brought in or out."""
+
+
+class DiskFullError(HistoryError):
+    """It was not saved, since there is no room on the disk."""
+
+
+class WrongPassphraseError(HistoryError):
+    """The history opens with another passphrase or recovery code."""
 
 
 class NoteError(TextError):

@@ -88,8 +88,10 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, mode: int = 0o666) -> Iterator[Path]:
     """A temporary file beside `target`; synced, it takes `target`'s place when the block ends well.
+
+    `mode` is who may read and write it, from its first byte on; the umask takes from it as ever.
 
     Raises:
         StorageError: the folder may not be written or the disk is full; nothing is left behind then.
@@ -97,7 +99,7 @@ def replacing(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
     with storage_errors(target):
         try:
-            temporary.touch(exist_ok=False)
+            temporary.touch(mode, exist_ok=False)
             yield temporary
             with temporary.open("rb") as stream:
                 os.fsync(stream.fileno())
@@ -107,9 +109,9 @@ def replacing(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Replace `path` by `data`, or leave it as it was."""
-    with replacing(path) as temporary:
+    with replacing(path, mode) as temporary:
         temporary.write_bytes(data)
 
 

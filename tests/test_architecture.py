@@ -27,6 +27,8 @@ DOORS = {
     "fastapi": ["assistant/server/"],
     "uvicorn": ["assistant/server/"],
     "textual": ["assistant/tui/"],
+    "sqlcipher3": ["assistant/history/"],
+    "cryptography": ["assistant/history/"],
     "jtop": ["device/sources/jtop_child.py"],
     "pynvml": ["device/sources/nvml.py"],
 }

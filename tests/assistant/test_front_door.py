@@ -37,8 +37,10 @@ def test_help_lists_every_command_within_half_a_second(bedside: Bedside) -> None
     listed = [line.split()[0] for line in done.stdout.partition("Commands:\n")[2].splitlines()]
     assert listed == [
         "ask",
+        "chat",
         "serve",
         "knowledge",
+        "history",
         "redflags",
         "models",
         "device",

@@ -1,0 +1,162 @@
+"""Conversations as a JSON document, and back without loss; what is read may come from anywhere and is checked whole."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, NoReturn, cast
+
+from assistant.history.conversation import ROLES, STATES, Conversation, Message, Role, State
+from assistant.plaintext import plain_line
+
+FORMAT, VERSION = "bedside-history", 1
+MAX_FILE_BYTES = 256 << 20
+_MAX_TEXT, _MAX_TITLE, _MAX_TAG, _MAX_TAGS = 1 << 20, 1000, 200, 100
+_MAX_DETAILS_BYTES = 4 << 20
+_ID = re.compile("[0-9a-f]{32}")
+
+Found = tuple[Conversation, Sequence[Message]]
+Row = dict[str, Any]
+
+
+def document_of(found: Iterable[Found], provenance: Mapping[str, Any]) -> Row:
+    """The document: conversations with their messages, and where it comes from."""
+    conversations = [conversation_fields(conversation, messages) for conversation, messages in found]
+    return {"format": FORMAT, "version": VERSION, **provenance, "conversations": conversations}
+
+
+def conversation_fields(conversation: Conversation, messages: Sequence[Message]) -> Row:
+    """One conversation, the messages of all its branches in the order in which they were added."""
+    return {
+        **summary_fields(conversation),
+        "messages": [{**vars(message), "written_at": message.written_at.isoformat()} for message in messages],
+    }
+
+
+def summary_fields(conversation: Conversation) -> Row:
+    """One conversation without its messages."""
+    return {
+        **vars(conversation),
+        "started_at": conversation.started_at.isoformat(),
+        "changed_at": conversation.changed_at.isoformat(),
+        "tags": list(conversation.tags),
+    }
+
+
+def read_document(data: bytes) -> list[Found]:
+    """The conversations of a document.
+
+    Raises:
+        FaultyDocumentError: it is no export of a history, of a newer Bedside, or says something that cannot be.
+    """
+    try:
+        fields = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
+        _require(isinstance(fields, dict) and fields.get("format") == FORMAT, "it is no JSON export of a history")
+        _require(fields.get("version") == VERSION, f"it has version {fields.get('version')!r}, this reads {VERSION}")
+        return _conversations(_list(fields, "conversations"))
+    except UnicodeDecodeError as error:
+        raise FaultyDocumentError(f"it is not UTF-8 text (byte {error.start})") from None
+    except (ValueError, RecursionError) as error:
+        raise FaultyDocumentError(f"it is no JSON ({plain_line(str(error))})") from None
+
+
+class FaultyDocumentError(Exception):
+    """What is wrong with a document."""
+
+
+def _require(holds: bool, fault: str) -> None:
+    if not holds:
+        raise FaultyDocumentError(fault)
+
+
+def _no_number(text: str) -> NoReturn:
+    raise FaultyDocumentError(f"{text} is no number of JSON")
+
+
+def _conversations(entries: Sequence[Any]) -> list[Found]:
+    found: list[Found] = []
+    seen: set[str] = set()
+    for place, fields in enumerate(entries, start=1):
+        _require(isinstance(fields, dict), f"conversation {place} is no object")
+        conversation, messages = _conversation(fields), _messages(_list(fields, "messages"))
+        ids = [conversation.id, *(message.id for message in messages)]
+        _require(len({*ids} - seen) == len(ids), f"conversation {place} has an id that was there before")
+        seen.update(ids)
+        tip = conversation.tip
+        _require(tip is None or tip in ids[1:], f"the tip of conversation {place} is none of its messages")
+        found.append((conversation, messages))
+    return found
+
+
+def _conversation(fields: Row) -> Conversation:
+    tags = _list(fields, "tags")
+    _require(len(tags) <= _MAX_TAGS, f"a conversation has at most {_MAX_TAGS} tags")
+    _require(all(isinstance(tag, str) and len(tag) <= _MAX_TAG for tag in tags), "a tag is a short text")
+    return Conversation(
+        id=_id(fields, "id"),
+        title=_text(fields, "title", _MAX_TITLE),
+        started_at=_time(fields, "started_at"),
+        changed_at=_time(fields, "changed_at"),
+        tags=tuple(tags),
+        tip=None if fields.get("tip") is None else _id(fields, "tip"),
+    )
+
+
+def _messages(entries: Sequence[Any]) -> list[Message]:
+    """Each after the one that it follows."""
+    messages: list[Message] = []
+    known: set[str | None] = {None}
+    for fields in entries:
+        _require(isinstance(fields, dict), "a message is no object")
+        message = _message(fields)
+        _require(message.parent in known, f"message {message.id} follows one that does not stand before it")
+        known.add(message.id)
+        messages.append(message)
+    return messages
+
+
+def _message(fields: Row) -> Message:
+    role, state = fields.get("role"), fields.get("state")
+    _require(role in ROLES, f"a message's role is one of {', '.join(ROLES)}")
+    _require(state in STATES, f"a message's state is one of {', '.join(STATES)}")
+    details = fields.get("details")
+    _require(isinstance(details, dict), "a message's details are an object")
+    _require(len(json.dumps(details)) <= _MAX_DETAILS_BYTES, "a message's details are too large")
+    return Message(
+        id=_id(fields, "id"),
+        parent=None if fields.get("parent") is None else _id(fields, "parent"),
+        role=cast("Role", role),
+        text=_text(fields, "text", _MAX_TEXT),
+        written_at=_time(fields, "written_at"),
+        state=cast("State", "stopped" if state == "writing" else state),  # nobody goes on writing it here
+        details=cast("Row", details),
+    )
+
+
+def _list(fields: Row, name: str) -> list[Any]:
+    value = fields.get(name)
+    _require(isinstance(value, list), f"{name} is no list")
+    return cast("list[Any]", value)
+
+
+def _text(fields: Row, name: str, longest: int) -> str:
+    value = fields.get(name)
+    _require(isinstance(value, str), f"{name} is no text")
+    text = cast("str", value)
+    _require(len(text) <= longest, f"{name} has {len(text)} characters and may have {longest}")
+    return text
+
+
+def _id(fields: Row, name: str) -> str:
+    value = fields.get(name)
+    _require(isinstance(value, str) and _ID.fullmatch(value) is not None, f"{name} is not 32 hexadecimal digits")
+    return cast("str", value)
+
+
+def _time(fields: Row, name: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(_text(fields, name, 64))
+        _require(time.tzinfo is not None, f"{name} has no time zone")
+        return time.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        raise FaultyDocumentError(f"{name} is no time as 2026-11-22T12:30:00+00:00") from None

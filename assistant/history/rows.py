@@ -1,0 +1,111 @@
+"""Conversations and messages as rows of the tables, and back."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from assistant.errors import HistoryError
+from assistant.history.conversation import Conversation, Message
+from assistant.history.database import Connection
+from assistant.plaintext import plain, plain_line
+
+CONVERSATION = "c.id, c.title, c.started_at, c.changed_at, c.tags, c.tip"
+_MESSAGE = "id, parent, role, text, written_at, state, details"
+
+
+def conversations(connection: Connection, condition: str, *values: str | int) -> list[Conversation]:
+    """Those that a condition on `conversation c` selects, in its order."""
+    found = connection.execute(f"SELECT {CONVERSATION} FROM conversation c {condition}", values)
+    return [conversation_of(row) for row in found]
+
+
+def conversation_of(row: Sequence[Any]) -> Conversation:
+    """From the columns `CONVERSATION`."""
+    found_id, title, started_at, changed_at, tags, tip = row
+    return Conversation(found_id, title, _time(started_at), _time(changed_at), tuple(json.loads(tags)), tip)
+
+
+def number_of(connection: Connection, conversation_id: str) -> int:
+    """The row of a conversation. Raises HistoryError."""
+    row = connection.execute("SELECT number FROM conversation WHERE id = ?", (conversation_id,)).fetchone()
+    if row is None:
+        raise HistoryError(f"no conversation {plain_line(conversation_id)!r}; see bedside history list")
+    return int(row[0])
+
+
+def place_of(connection: Connection, message_id: str) -> int | None:
+    """The row of the conversation that a message is in; None where there is no such message."""
+    row = connection.execute("SELECT conversation FROM message WHERE id = ?", (message_id,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def insert_conversation(connection: Connection, conversation: Conversation) -> int:
+    """Add a conversation without messages: its row."""
+    row = (
+        conversation.id,
+        plain_line(conversation.title),
+        time_text(conversation.started_at),
+        time_text(conversation.changed_at),
+        tags_text(conversation.tags),
+        conversation.tip,
+    )
+    statement = "INSERT INTO conversation(id, title, started_at, changed_at, tags, tip) VALUES (?, ?, ?, ?, ?, ?)"
+    return int(connection.execute(statement, row).lastrowid or 0)
+
+
+def insert_message(connection: Connection, conversation: int, message: Message, writer: str | None) -> None:
+    """Add a message to the conversation of this row; `writer` is who goes on writing it."""
+    row = (
+        message.id,
+        conversation,
+        message.parent,
+        message.role,
+        plain(message.text),
+        time_text(message.written_at),
+        message.state,
+        json.dumps(message.details),
+        writer,
+    )
+    connection.execute(
+        "INSERT INTO message(id, conversation, parent, role, text, written_at, state, details, writer) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        row,
+    )
+
+
+def update_message(connection: Connection, message: Message, writer: str | None) -> bool:
+    """Replace what is kept of a message; whether there was one."""
+    text = plain(message.text)
+    changed = connection.execute(
+        "UPDATE message SET state = ?, details = ?, writer = ? WHERE id = ?",
+        (message.state, json.dumps(message.details), writer, message.id),
+    ).rowcount
+    # Only a text that is another one is worth the full-text index's work.
+    connection.execute("UPDATE message SET text = ? WHERE id = ? AND text <> ?", (text, message.id, text))
+    return bool(changed)
+
+
+def messages_of(connection: Connection, conversation: int) -> list[Message]:
+    """All messages of the conversation of this row, in the order in which they were added."""
+    statement = f"SELECT {_MESSAGE} FROM message WHERE conversation = ? ORDER BY number"
+    return [_message_of(row) for row in connection.execute(statement, (conversation,))]
+
+
+def _message_of(row: Sequence[Any]) -> Message:
+    found_id, parent, role, text, written_at, state, details = row
+    return Message(found_id, parent, role, text, _time(written_at), state, json.loads(details))
+
+
+def tags_text(tags: Sequence[str]) -> str:
+    """Tags as their column has them: one line each, none twice."""
+    return json.dumps([*dict.fromkeys(filter(None, map(plain_line, tags)))])
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def time_text(time: datetime) -> str:
+    """Of one length, so that the order of the texts is that of the times."""
+    return time.astimezone(timezone.utc).isoformat(timespec="microseconds")

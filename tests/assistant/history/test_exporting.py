@@ -1,0 +1,381 @@
+"""Conversations go out with where they come from, and come back as they were; what comes from elsewhere is checked."""
+
+import json
+import re
+import stat
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from assistant.errors import HistoryError
+from assistant.history.conversation import ROLES, Conversation, Message
+from assistant.history.details import doubtful
+from assistant.history.exporting import export, import_file
+from assistant.history.json_form import FaultyDocumentError, Found, document_of, read_document
+from assistant.history.markdown_form import page, shown
+from assistant.history.store import History
+from assistant.plaintext import plain, plain_line
+from models.errors import StorageError
+from tests.assistant.history.conftest import PATIENT, answer, question
+
+TEXTS = st.text(max_size=40)
+TIMES = st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1), timezones=st.just(timezone.utc))  # noqa: DTZ001
+IDS = st.text("0123456789abcdef", min_size=32, max_size=32)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[Found]:
+    found: list[Found] = []
+    for place in range(draw(st.integers(0, 2))):
+        ids = draw(st.lists(IDS, unique=True, max_size=5))
+        messages = [
+            Message(
+                id=f"{place}{each[1:]}",
+                parent=draw(st.sampled_from([None, *(f"{place}{other[1:]}" for other in ids[:number])])),
+                role=draw(st.sampled_from(ROLES)),
+                text=plain(draw(TEXTS)),
+                written_at=draw(TIMES),
+                state=draw(st.sampled_from(("complete", "stopped", "failed"))),
+                details=draw(st.dictionaries(TEXTS, JSON, max_size=3)),
+            )
+            for number, each in enumerate(ids)
+        ]
+        tags = tuple(dict.fromkeys(filter(None, map(plain_line, draw(st.lists(TEXTS, max_size=3))))))
+        tip = draw(st.sampled_from([None, *(message.id for message in messages)]))
+        name = f"{place:032x}"
+        found.append((Conversation(name, plain_line(draw(TEXTS)), draw(TIMES), draw(TIMES), tags, tip), messages))
+    return (
+        found
+        if len({m.id for _, ms in found for m in ms} | {c.id for c, _ in found}) == sum(1 + len(ms) for _, ms in found)
+        else []
+    )
+
+
+@pytest.fixture
+def talked(history: History) -> Conversation:
+    """A conversation with everything that an answer can have."""
+    begun = history.start("Ankle of Mrs Smith")
+    asked = replace(question("Mrs Smith, DOB 12/03/1956, 500 mg?"), details={"note": "MRN 00123456"})
+    told = answer(
+        "Dr Smith: rest. [1] Eat ice.",
+        asked,
+        model="reference",
+        versions={
+            "model_sha256": "ab" * 32,
+            "libraries": {"starter": "2026-11-21.9f"},
+            "bedside": "0.1.0",
+            "left_out": {},
+        },
+        evidence="sufficient",
+        notice="not for clinical use",
+        sources=[
+            {
+                "n": 1,
+                "id": "starter/ankle#1@9f",
+                "title": "Ankle",
+                "section": "Care",
+                "date": "2026-11-21",
+                "licence": "CC0",
+            }
+        ],
+        checks=[
+            {"start": 0, "end": 19, "cites": [1], "status": "supported", "reasons": []},
+            {"start": 20, "end": 28, "cites": [], "status": "unsupported", "reasons": ["overlap"]},
+        ],
+        red_flags={
+            "findings": [
+                {"rule": "r", "meaning": "danger", "source": "NICE (2020)", "start": 1, "end": 3, "places": [{}]}
+            ]
+        },
+    )
+    for message in (asked, told):
+        history.add(begun.id, message)
+    history.set_tags(begun.id, ["bed 4"])
+    return history.conversation(begun.id)
+
+
+def exported(history: History, path: Path, form: Any, redacted: bool = False) -> str:
+    export(history, None, path, form, redacted=redacted, force=False)
+    return path.read_text("utf-8")
+
+
+@PATIENT
+@given(conversations())
+def test_json_comes_back_as_it_was(found: list[Found]) -> None:
+    written = json.dumps(document_of(found, {"notice": "x"})).encode()
+    assert read_document(written) == [(conversation, list(messages)) for conversation, messages in found]
+
+
+@PATIENT
+@given(conversations())
+def test_a_history_comes_back_through_a_file(found: list[Found]) -> None:
+    with closing(History.in_memory()) as one, closing(History.in_memory()) as other:
+        one.take_in(found, "imported")
+        for history in (other, other):  # twice, and nothing is doubled
+            history.take_in(read_document(json.dumps(document_of(whole(one), {})).encode()), "imported")
+        assert whole(other) == whole(one)
+
+
+def whole(history: History) -> list[Found]:
+    return [(each, history.messages(each.id)) for each in history.conversations(-1)[::-1]]
+
+
+def test_a_file_is_imported_once(history: History, talked: Conversation, tmp_path: Path) -> None:
+    exported(history, tmp_path / "a.json", "json")
+    messages = history.messages(talked.id)
+    assert vars(import_file(history, tmp_path / "a.json")) == {"conversations": 0, "messages": 0}
+    history.add(talked.id, question("later", messages[-1]))
+    with closing(History.in_memory()) as other:
+        assert vars(import_file(other, tmp_path / "a.json")) == {"conversations": 1, "messages": 2}
+        assert other.messages(talked.id) == messages
+        exported(history, tmp_path / "b.json", "json")
+        assert vars(import_file(other, tmp_path / "b.json")) == {"conversations": 0, "messages": 1}
+    assert [event.what for event in history.events(3)] == ["exported", "exported", "opened"]
+
+
+def test_a_page_says_what_was_answered_by_what_from_where(
+    history: History, talked: Conversation, tmp_path: Path
+) -> None:
+    text = exported(history, tmp_path / "a.md", "md")
+    for part in (
+        "# Ankle of Mrs Smith",
+        "Dr Smith: rest. \\[1\\] Eat ice. **(unsupported: overlap)**",
+        "- \\[1\\] Ankle: Care (2026-11-21; CC0; starter/ankle\\#1\\@9f)",
+        "- Red flag: danger (NICE (2020))",
+        "- Model: reference",
+        f"- Model sha256: {'ab' * 32}",
+        "- Library starter: 2026-11-21.9f",
+        "- Bedside: 0\\.1.0",
+        "- Notice: not for clinical use",
+        f"Conversation: {talked.id}",
+        "This file is not encrypted.",
+    ):
+        assert part in text
+    assert re.search(r"Exported by bedside [\d.]+ at 20\d\d-", text)
+    assert stat.S_IMODE((tmp_path / "a.md").stat().st_mode) == 0o600
+
+
+def test_a_page_says_what_it_leaves_out_and_what_did_not_end(
+    history: History, talked: Conversation, tmp_path: Path
+) -> None:
+    asked = history.messages(talked.id)[0]
+    history.add(talked.id, replace(answer("Another", asked), state="stopped"))
+    text = exported(history, tmp_path / "a.md", "md")
+    assert "Messages in other branches, which only the JSON form has: 1" in text
+    assert "Eat ice" not in text
+    assert "UTC, stopped before its end" in text
+
+
+def test_identifiers_are_replaced_and_provenance_stays(history: History, talked: Conversation, tmp_path: Path) -> None:
+    document = json.loads(exported(history, tmp_path / "a.json", "json", redacted=True))
+    [conversation] = document["conversations"]
+    asked, told = conversation["messages"]
+    assert conversation["title"] == "Ankle of Mrs [name]"
+    assert asked["text"] == "Mrs [name], DOB [date], 500 mg?"
+    assert asked["details"] == {"note": "MRN [number]"}
+    assert told["text"] == "Dr [name]: rest. [1] Eat ice."
+    assert [told["text"][check["start"] : check["end"]] for check in told["details"]["checks"]] == [
+        "Dr [name]: rest. [1]",
+        "Eat ice.",
+    ]
+    assert told["details"]["sources"][0]["date"] == "2026-11-21"
+    assert told["details"]["red_flags"]["findings"] == [{"rule": "r", "meaning": "danger", "source": "NICE (2020)"}]
+    assert "others remain" in document["redaction"]
+    assert "Smith" not in exported(history, tmp_path / "a.md", "md", redacted=True)
+    assert history.messages(talked.id)[0].text == "Mrs Smith, DOB 12/03/1956, 500 mg?"
+
+
+def test_nothing_is_overwritten_or_half_written(history: History, talked: Conversation, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("mine")
+    with pytest.raises(HistoryError, match=r"exists already.*--force"):
+        exported(history, tmp_path / "there", "md")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(HistoryError, match="exists already"):
+        exported(history, tmp_path / "link", "md")
+    with pytest.raises(HistoryError, match="is a folder"):
+        exported(history, tmp_path, "md")
+    with pytest.raises(StorageError, match="create its folder first"):
+        exported(history, tmp_path / "no" / "a.md", "md")
+    assert (tmp_path / "there").read_text() == "mine"
+    assert export(history, [talked.id], tmp_path / "there", "md", redacted=False, force=True) == 1
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["there"]
+
+
+MARKUP = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+NASTY = st.text(alphabet=" \n\t#*_-+=>~`|[]()<>!&;:/\\.1a9@$\"'{}^wht ps", max_size=60)
+
+
+def test_no_address_becomes_a_link() -> None:
+    text = shown("see HTTP://evil.example, WWW.evil.example or a@evil.example")
+    assert text == "see HTTP\\://evil.example, WWW\\.evil.example or a\\@evil.example"
+
+
+def test_what_came_with_an_answer_may_be_anything() -> None:
+    checks = [
+        3,
+        None,
+        {"start": 0},
+        {"start": -3, "end": 2, "status": "unsupported"},
+        {"start": 4, "end": 4, "status": "uncited"},
+    ]
+    right = {"start": 0, "end": 99, "status": "unsupported", "reasons": "x"}
+    told = answer("Eat ice.", question("x"), checks=[*checks, right], sources={}, red_flags=[1])
+    assert doubtful(told) == [("Eat ice.", "unsupported")]
+    conversation = Conversation("c" * 32, "x", told.written_at, told.written_at, (), told.id)
+    assert "Eat ice. **(unsupported)**" in page([(conversation, [replace(told, parent=None)])], [])
+
+
+@PATIENT
+@given(NASTY)
+def test_texts_show_as_they_are(text: str) -> None:
+    rendered = MARKUP.render(shown(text))
+    tags = set(re.findall(r"<[^>]*>", rendered))
+    assert tags <= {"<p>", "</p>", "<br>", "<br />"}
+    words = re.sub(r"<[^>]*>", " ", rendered)
+    for name, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&amp;", "&")):
+        words = words.replace(name, character)
+    assert words.split() == plain(text).split()
+    assert not re.search(r"(?<!\\)(?:://|www\.|@)", shown(text).replace("\\\\", ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "![x](http://evil/p.png)",
+        "<img src=http://evil>",
+        "[a](javascript:b)",
+        "# title",
+        "    code",
+        "1. x",
+        "---",
+        "x\n===",
+        "&lt;",
+    ],
+)
+def test_nothing_in_a_text_is_markup(text: str) -> None:
+    begun = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    rendered = MARKUP.render(page([(Conversation("c" * 32, text, begun, begun), [])], []) + "\n\n" + shown(text))
+    assert not re.search(r"<(img|a|h2|code|ol|pre)\b", rendered)
+    assert rendered.count("<h1>") == 1
+
+
+def broken(**changed: Any) -> bytes:
+    message: dict[str, Any] = {
+        "id": "a" * 32,
+        "parent": None,
+        "role": "user",
+        "text": "t",
+        "written_at": "2026-11-22T12:00:00+00:00",
+        "state": "complete",
+        "details": {},
+    }
+    conversation: dict[str, Any] = {
+        "id": "b" * 32,
+        "title": "t",
+        "started_at": "2026-11-22T12:00:00+00:00",
+        "changed_at": "2026-11-22T12:00:00+00:00",
+        "tags": [],
+        "tip": "a" * 32,
+    }
+    for name, value in changed.items():
+        kind, _, field = name.partition("_")
+        {"message": message, "conversation": conversation}[kind][field] = value
+    conversations = [{**conversation, "messages": [message]}]
+    return json.dumps({"format": "bedside-history", "version": 1, "conversations": conversations}).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "no JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[" * 100_000, "no JSON"),
+        (b"[]", "no JSON export of a history"),
+        (b'{"format": "bedside-history", "version": 2}', "version 2"),
+        (b'{"format": "bedside-history", "version": 1}', "conversations is no list"),
+        (b'{"format": "bedside-history", "version": NaN}', "NaN is no number"),
+        (b'{"format": "bedside-history", "version": 1, "conversations": [3]}', "conversation 1 is no object"),
+        (broken(message_id="../../x"), "not 32 hexadecimal digits"),
+        (broken(message_id=7), "not 32 hexadecimal digits"),
+        (broken(message_role="system"), "role is one of"),
+        (broken(message_state=[]), "state is one of"),
+        (broken(message_text=None), "text is no text"),
+        (broken(message_text="x" * (1 << 20) + "x"), "may have"),
+        (broken(message_parent="c" * 32), "does not stand before it"),
+        (broken(message_parent="a" * 32), "does not stand before it"),
+        (broken(message_written_at="yesterday"), "is no time"),
+        (broken(message_written_at="2026-11-22T12:00:00"), "no time zone"),
+        (broken(message_written_at="0001-01-01T00:00:00+23:59"), "is no time"),
+        (broken(message_details=[]), "details are an object"),
+        (broken(conversation_tip="c" * 32), "none of its messages"),
+        (broken(conversation_id="a" * 32), "was there before"),
+        (broken(conversation_tags=["x" * 300]), "short text"),
+        (broken(conversation_tags="x"), "tags is no list"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(history: History, tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "x.json").write_bytes(data)
+    with pytest.raises(HistoryError, match=said) as caught:
+        import_file(history, tmp_path / "x.json")
+    assert "\n" not in str(caught.value)
+    assert "nothing was taken in" in str(caught.value)
+    assert history.conversations(5) == []
+
+
+@PATIENT
+@given(
+    st.binary(max_size=200)
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | st.dictionaries(
+        st.sampled_from(
+            [
+                "message_id",
+                "message_text",
+                "message_details",
+                "conversation_title",
+                "conversation_tip",
+                "message_written_at",
+            ]
+        ),
+        JSON,
+    ).map(lambda changed: broken(**changed))
+)
+def test_no_document_ends_in_a_traceback(data: bytes) -> None:
+    try:
+        found = read_document(data)
+    except FaultyDocumentError:
+        return
+    with closing(History.in_memory()) as history:
+        history.take_in(found, "imported")
+        page(whole(history), [])
+
+
+def test_a_message_of_another_conversation_is_refused(history: History, talked: Conversation, tmp_path: Path) -> None:
+    [asked, _] = history.messages(talked.id)
+    (tmp_path / "x.json").write_bytes(broken(message_id=asked.id, conversation_tip=asked.id))
+    with pytest.raises(HistoryError, match="part of another conversation"):
+        import_file(history, tmp_path / "x.json")
+    assert len(history.conversations(5)) == 1
+
+
+def test_an_answer_that_was_being_written_elsewhere_is_stopped_here(history: History, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(broken(message_role="assistant", message_state="writing"))
+    import_file(history, tmp_path / "x.json")
+    assert history.messages("b" * 32)[0].state == "stopped"
+
+
+def test_a_missing_file_is_said(history: History, tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match=r"cannot read .*No such file"):
+        import_file(history, tmp_path / "none.json")
