@@ -50,17 +50,22 @@ class Told:
                 piece = (piece or "") + plain(content)
         return piece
 
+    @property
+    def sources(self) -> tuple[LibraryPassage, ...]:
+        """The passages of the conversation, numbered from 1 in their order; none before the first chunk."""
+        return tuple(_source(each) for each in self.fields.get("sources", ()))
+
     def answer(self) -> Answer:
         """All of it."""
-        sources = tuple(_source(each) for each in self.fields["sources"])
         notice, evidence = self.fields["notice"], self.fields["evidence"]
         flags, checks = self.fields["red_flags"], tuple(self.checks)
-        if evidence not in get_args(Evidence) or not isinstance(notice, str | None) or "bedside" not in self.usage:
+        is_whole = "sources" in self.fields and "bedside" in self.usage
+        if not is_whole or evidence not in get_args(Evidence) or not isinstance(notice, str | None):
             raise ValueError("fields of another kind of server")
         status(flags)  # raises where a field of theirs is missing
-        versions = _versions(self.fields["versions"])
+        versions, usage = _versions(self.fields["versions"]), self.usage
         return Answer(
-            self.text, sources, evidence, checks, flags, self.usage, self.model, notice, versions, refused=self.refused
+            self.text, self.sources, evidence, checks, flags, usage, self.model, notice, versions, refused=self.refused
         )
 
 

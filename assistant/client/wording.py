@@ -47,7 +47,12 @@ def warnings(answer: Answer) -> Iterator[str]:
     """One line for each sentence that its source does not support, for an unreadable library, and for an answer cut short."""
     for check in answer.checks:
         if check.status != "supported":
-            yield f"{_fault(check)}: {_quoted(answer, check)}"
+            yield f"{fault(check)}: {_quoted(answer, check)}"
+    yield from of_whole(answer)
+
+
+def of_whole(answer: Answer) -> Iterator[str]:
+    """One line for a library that could not be read, and for an answer that was cut short."""
     for name, why in answer.versions.left_out.items():
         yield f"library {plain_line(name)} was left out: {plain_line(why)}"
     reason = answer.usage["bedside"]["finish_reason"]
@@ -75,7 +80,8 @@ def _marks(numbers: Sequence[int]) -> str:
     return "".join(f"[{number}]" for number in numbers)
 
 
-def _fault(check: Check) -> str:
+def fault(check: Check) -> str:
+    """What is wrong with a sentence that is not supported."""
     if check.status == "uncited":
         return "no source given"
     return f"not supported by {_marks(check.cites)} ({'; '.join(_REASONS[reason] for reason in check.reasons)})"
@@ -112,7 +118,7 @@ def summary(answer: Answer) -> str:
         parts.append(f"{usage['joules']:.1f} J at {usage['watts']:.1f} W ({plain_line(usage['scope'])}{estimated})")
         parts.append(f"{usage['tokens_per_joule']:.2f} tok/J")
     if answer.notice:
-        parts.append(answer.notice)
+        parts.append(plain_line(answer.notice))
     return " · ".join(parts)
 
 

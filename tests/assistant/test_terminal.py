@@ -137,6 +137,7 @@ def test_the_passages_are_shown_in_full_where_the_evidence_is_insufficient(answe
 
 def test_the_last_line_gives_speed_model_and_notice(answer: Answer) -> None:
     assert summary(answer) == "10.0 tok/s · first token 0.50 s · not for use"
+    assert summary(replace(answer, notice="\x1b[2Jx\u202e")).endswith("· [2Jx")
 
 
 @pytest.mark.parametrize(("kind", "told"), [("measured", "supply"), ("estimated", "supply, estimated")])

@@ -1,0 +1,1 @@
+"""`bedside chat`: the clinician's terminal, the only place that imports Textual."""

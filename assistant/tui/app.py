@@ -1,0 +1,162 @@
+"""The application: its screens, themes and commands, and the lock behind an idle keyboard."""
+
+import gc
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from assistant.tui.chat import ChatScreen
+from assistant.tui.dialogs import Help
+from assistant.tui.link import Link
+from assistant.tui.locking import LockScreen
+from assistant.tui.notices import copy, say
+from assistant.tui.palette import commands
+from assistant.tui.privacy import Privacy
+from assistant.tui.session import Session
+from assistant.tui.themes import DARK, THEMES
+
+WARN_S = 30.0
+"""So long before the screen is wiped it is said."""
+
+
+class ChatApp(App[None]):
+    """`bedside chat`."""
+
+    CSS_PATH = "styles.tcss"
+    TITLE = "Bedside"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "Help", show=False, priority=True),
+        Binding("ctrl+n", "new", "New conversation", show=False, priority=True),
+        Binding("ctrl+g", "history", "History", show=False, priority=True),
+        Binding("ctrl+l", "lock", "Lock", show=False, priority=True),
+        Binding("ctrl+t", "theme", "Theme", show=False, priority=True),
+        Binding("ctrl+c", "interrupt", "Stop", show=False, priority=True),
+    ]
+
+    def __init__(self, link: Link, knowledge: str, privacy: Privacy, theme: str = DARK, lock_s: float = 300.0) -> None:
+        super().__init__()
+        for each in THEMES:
+            self.register_theme(each)
+        self.theme = theme
+        self.animation_level = "none"  # calm, and little to send over a slow line
+        self._lock_s, self._used_at, self._warned = lock_s, time.monotonic(), False
+        self.privacy = privacy
+        self.chat = ChatScreen(lambda view: Session(link, knowledge, view))
+
+    @property
+    def session(self) -> Session:
+        """The conversation."""
+        return self.chat.session
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The style sheet's own variables, for any theme."""
+        return dict(THEMES[0].variables)
+
+    async def on_mount(self) -> None:
+        """The conversation, and before it the lock where there is a history to open."""
+        await self.push_screen(self.chat)
+        await self.privacy.arrive(self)
+        gc.freeze()  # what is loaded stays: to look through all of it for garbage would hold up a key for 80 ms
+        self.set_interval(min(self._lock_s / 5, 1.0), self._look_at_the_clock)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Every key, click and paste says that somebody is there."""
+        if isinstance(event, events.Key | events.Paste | events.MouseEvent):
+            self._used_at, self._warned = time.monotonic(), False
+        await super().on_event(event)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether only the passphrase helps."""
+        return any(isinstance(screen, LockScreen) for screen in self.screen_stack)
+
+    async def _look_at_the_clock(self) -> None:
+        idle_s = time.monotonic() - self._used_at
+        if self.is_locked:
+            return
+        if idle_s >= self._lock_s:
+            await self.action_lock()
+        elif idle_s >= self._lock_s - min(WARN_S, self._lock_s / 2) and not self._warned:
+            self._warned = True
+            what = "locks" if self.privacy.can_lock else "is wiped, since there is no passphrase"
+            say(self, f"in {self._lock_s - idle_s:.0f} s the screen {what}: press any key", "warning")
+
+    async def action_lock(self) -> None:
+        """Hide everything behind the passphrase; without one, wipe everything."""
+        self._used_at, self._warned = time.monotonic(), False
+        if self.is_locked:
+            return
+        self.session.stop()
+        self.clear_notifications()
+        while self.screen is not self.chat:
+            self.pop_screen()
+        if self.privacy.can_lock:
+            await self.push_screen(LockScreen(self.privacy))
+        else:
+            await self.privacy.wipe(self)
+
+    def action_help(self) -> None:
+        """All keys."""
+        if not self.is_locked and not isinstance(self.screen, Help):
+            self.push_screen(Help())
+
+    async def action_new(self) -> None:
+        """Begin a new conversation."""
+        if not self.is_locked:
+            await self.session.new()
+
+    async def action_history(self) -> None:
+        """List, search, open."""
+        from assistant.tui.shelf import HistoryScreen
+
+        if not self.is_locked and not isinstance(self.screen, HistoryScreen):
+            await self.push_screen(HistoryScreen(self.session))
+
+    def action_theme(self) -> None:
+        """The next theme."""
+        names = [each.name for each in THEMES]
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C copies what is selected, else stops the answer, else says how to quit."""
+        focused = self.focused
+        selected = getattr(focused, "selected_text", "")
+        if selected:
+            copy(self, selected, "the selection")
+        elif not self.session.stop():
+            say(self, "Ctrl+Q quits")
+
+    def action_command_palette(self) -> None:
+        """Nothing behind the lock can be reached by name."""
+        if not self.is_locked:
+            super().action_command_palette()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Everything that can be done, by name."""
+        return commands(self)
+
+    def carry_out(self, work: Callable[[], Any]) -> None:
+        """Carry out a command that takes its time."""
+        self.run_worker(work(), exclusive=False)
+
+    def _fatal_error(self) -> None:
+        """Instead of Textual's report, which prints the values of variables: a patient's text would stay on the screen."""
+        error = sys.exc_info()[1]
+        place = traceback.extract_tb(error.__traceback__)[-1] if error is not None else None
+        where = "" if place is None else f" at {Path(place.filename).name}:{place.lineno}"
+        self.panic(Text(f"error: the terminal failed ({type(error).__name__}{where}); what was saved is kept"))
+
+    async def on_unmount(self) -> None:
+        """However the terminal ends, save what there is."""
+        await self.session.close()
+        await self.privacy.close()

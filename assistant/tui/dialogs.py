@@ -1,0 +1,125 @@
+"""Small questions over the conversation: a line of text, a passphrase, yes or no; and words to be read."""
+
+from collections.abc import Sequence
+from typing import ClassVar, TypeVar
+
+from rich.style import Style
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.events import Click
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from assistant.plaintext import plain, plain_line
+from assistant.tui.welcome import HELP
+
+Result = TypeVar("Result")
+
+
+class Dialog(ModalScreen[Result]):
+    """Something over the conversation; Esc closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close", show=False)]
+
+    def action_leave(self) -> None:
+        """Close without an answer."""
+        self.dismiss(None)
+
+    @on(Click)
+    def leave_by_mouse(self, event: Click) -> None:
+        """A click beside it closes it."""
+        if event.widget is self:
+            self.action_leave()
+
+
+def clickable(*actions: tuple[str, str]) -> Text:
+    """Words of the program that carry out an action of the screen when they are clicked, with dots between them."""
+    text = Text()
+    for words, action in actions:
+        text.append(" · " if text else "").append(words, Style(underline=True, meta={"@click": f"screen.{action}"}))
+    return text
+
+
+class AskLine(Dialog[str]):
+    """Asks for a line of text; None where it was left."""
+
+    def __init__(self, title: str, text: str = "", *, hidden: bool = False) -> None:
+        super().__init__()
+        self._asked, self._text, self._hidden = title, plain_line(text), hidden
+
+    def compose(self) -> ComposeResult:
+        """A title and a line."""
+        with Vertical(classes="box"):
+            yield Static(self._asked, classes="title", markup=False)
+            yield Input(self._text, password=self._hidden)
+            yield Static("Enter takes it · Esc leaves", classes="keys", markup=False)
+
+    @on(Input.Submitted)
+    def take(self, event: Input.Submitted) -> None:
+        """The line as it stands."""
+        self.dismiss(plain_line(event.value) if not self._hidden else event.value)
+
+
+class Confirm(Dialog[bool]):
+    """Asks before something is gone: True on y, else None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y", "agree", "Yes"), Binding("n", "leave", "No", show=False)]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """The question."""
+        with Vertical(classes="box"):
+            yield Static(plain(self._question), classes="title", markup=False)
+            yield Static(clickable(("y yes", "agree"), ("n, Esc no", "leave")), classes="keys")
+
+    def action_agree(self) -> None:
+        """Yes."""
+        self.dismiss(True)
+
+
+class Words(Dialog[None]):
+    """Something to be read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "leave", "Close", show=False)]
+
+    def __init__(self, title: str, words: str, code: str = "") -> None:
+        super().__init__()
+        self._title_text, self._words, self._code = title, words, code
+
+    def compose(self) -> ComposeResult:
+        """Title, words, and what is to be copied by hand."""
+        with Vertical(classes="box"):
+            yield Static(self._title_text, classes="title", markup=False)
+            yield Static(self._words, classes="words", markup=False)
+            if self._code:
+                yield Static(self._code, classes="code", markup=False)
+            yield Static(clickable(("Enter or Esc closes", "leave")), classes="keys")
+
+
+class Help(Dialog[None]):
+    """All keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f1,q", "leave", "Close", show=False)]
+
+    def compose(self) -> ComposeResult:
+        """Tables of keys."""
+        with Vertical(classes="box", id="help"):
+            yield Static(clickable(("Help: Esc closes", "leave")), classes="title")
+            with VerticalScroll():
+                yield Static(_help_text(HELP))
+
+
+def _help_text(parts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> Text:
+    text = Text()
+    for title, keys in parts:
+        text.append(f"{title}\n", "bold underline")
+        for key, what in keys:
+            text.append(f"  {key:<18} ", "bold").append(f"{what}\n")
+        text.append("\n")
+    return text

@@ -1,0 +1,93 @@
+"""The commands of the palette: everything that can be done, by name."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from textual.app import SystemCommand
+
+from assistant.knowledge.installed import installed_files
+from assistant.knowledge.library import STARTER
+from assistant.tui.dialogs import AskLine, Words
+from assistant.tui.notices import say
+from assistant.tui.themes import BY_NAME
+from models.builtin import REFERENCE_ID
+from models.errors import BedsideError
+from models.store import Store
+
+if TYPE_CHECKING:
+    from assistant.tui.app import ChatApp
+
+
+def commands(app: "ChatApp") -> Iterator[SystemCommand]:
+    """All, in the order in which they are shown."""
+    chat = app.chat
+
+    def later(work: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
+        return partial(app.carry_out, partial(work, *arguments))
+
+    yield SystemCommand("Help", "All keys (F1)", app.action_help)
+    yield SystemCommand("New conversation", "Ctrl+N", later(app.action_new))
+    told = "List, search, open, rename, tag, export, delete (Ctrl+G)"
+    yield SystemCommand("History", told, later(app.action_history))
+    yield SystemCommand("Stop", "End the answer at once (Esc)", chat.action_escape)
+    yield SystemCommand("Answer again", "Another answer to the question (Ctrl+R)", chat.action_again)
+    yield SystemCommand("Edit the question", "Ask anew in its place; the former stays (Ctrl+B)", chat.action_edit)
+    yield SystemCommand("Version before", "Of the turn (Left)", later(chat.action_branch, -1))
+    yield SystemCommand("Next version", "Of the turn (Right)", later(chat.action_branch, 1))
+    yield SystemCommand("Open a passage", "The next passage of the answer (Ctrl+O)", chat.action_next_source)
+    yield SystemCommand("Copy the answer", "Through the terminal, OSC 52 (Ctrl+Y)", chat.action_copy)
+    yield SystemCommand("Copy the code", "Of the answer", chat.action_copy_code)
+    yield SystemCommand("Text to patient note", "And back (F2)", chat.action_swap_note)
+    yield from _private(app)
+    for name in ("on", "off", STARTER, *installed_files()):
+        told = {"on": "Answer from all libraries", "off": "Ask the model alone; nothing is checked"}.get(
+            name, "Answer from it"
+        )
+        yield SystemCommand(f"Library: {name}", told, partial(_library, app, name))
+    for name in (REFERENCE_ID, *(manifest.id for manifest in Store().entries())):
+        yield SystemCommand(f"Model: {name}", "On a private server", later(app.session.switch, name))
+    for name, theme in BY_NAME.items():
+        yield SystemCommand(f"Theme: {name}", "Ctrl+T changes it", partial(setattr, app, "theme", theme))
+    yield SystemCommand("Quit", "Ctrl+Q", later(app.action_quit))
+
+
+def _private(app: "ChatApp") -> Iterator[SystemCommand]:
+    leaving = app.session.storage == "incognito"
+    told = "Back to conversations as before" if leaving else "A new conversation that never touches the disk"
+    name = "Leave incognito" if leaving else "Incognito conversation"
+    yield SystemCommand(name, told, partial(app.carry_out, partial(app.privacy.incognito, app)))
+    yield SystemCommand("Lock", "Hide everything (Ctrl+L)", partial(app.carry_out, app.action_lock))
+    if not app.privacy.can_lock:
+        told = "Keep conversations, encrypted; those in memory as well"
+        yield SystemCommand("Set a passphrase", told, partial(app.carry_out, partial(set_passphrase, app)))
+    elif not app.privacy.is_open:
+        yield SystemCommand(
+            "Unlock the history", "With its passphrase", partial(app.carry_out, partial(app.privacy.ask, app))
+        )
+
+
+def _library(app: "ChatApp", name: str) -> None:
+    app.session.knowledge = name
+    app.chat.grew()
+
+
+async def set_passphrase(app: "ChatApp") -> None:
+    """Ask for it twice, set it, and show the recovery code once."""
+    first = await app.push_screen_wait(AskLine("A passphrase for your history: at least 8 characters", hidden=True))
+    if not first:
+        return
+    second = await app.push_screen_wait(AskLine("The same passphrase again", hidden=True))
+    if second != first:
+        say(app, "the two were not the same; nothing was set", "warning")
+        return
+    try:
+        code = await app.privacy.create(app, first)
+    except BedsideError as error:
+        say(app, str(error), "error")
+        return
+    told = (
+        "Without the passphrase this code alone opens your history. It is shown once and kept nowhere: write it down, "
+        "and keep it where you keep keys."
+    )
+    await app.push_screen_wait(Words("Recovery code", told, code))

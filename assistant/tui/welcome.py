@@ -1,0 +1,95 @@
+"""The first thing that is seen, and the words that explain the keys."""
+
+from assistant.client.answer import INTENDED_USE
+from assistant.tui.markdown import Line, Run
+from assistant.tui.wrapping import Row, wrap
+from models.builtin import REFERENCE_ID
+
+_BETTER = (
+    "`bedside device plan` says which models this board can run, `bedside models` fetches them, and Ctrl+P “model” "
+    "switches to one."
+)
+_WELCOME: tuple[tuple[str, str], ...] = (
+    ("Bedside", "who"),
+    (f"A medical assistant on this machine, {INTENDED_USE}. Nothing you write leaves it.", ""),
+    ("", ""),
+    (
+        "Answers quote passages of a library. [1] opens the passage; what the passages do not support is marked ‹!…›.",
+        "",
+    ),
+    ("Red flags are found by fixed rules and stand above the answer. Finding none excludes nothing.", ""),
+    ("", ""),
+    (f"The built-in {REFERENCE_ID} model shows how Bedside works: it is not for clinical use. {_BETTER}", ""),
+    ("", ""),
+    ("Enter asks · Ctrl+J new line · Esc stops · Ctrl+P everything else · F1 help", "dim"),
+)
+
+
+def welcome_rows(width: int) -> list[Row]:
+    """Short and honest."""
+    rows: list[Row] = []
+    for text, style in _WELCOME:
+        rows += wrap(Line(0, 0, (Run(text, style),)), width)
+    return rows
+
+
+HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Writing",
+        (
+            ("Enter", "ask"),
+            ("Ctrl+J", "new line (Alt+Enter only in newer terminals)"),
+            ("Up, Down", "earlier questions, at the first and last line"),
+            ("F2", "the text becomes the patient's note, and back"),
+            ("paste", "never sends; a long text is the patient's note"),
+            ("Esc", "stops the answer at once; closes what is open"),
+        ),
+    ),
+    (
+        "Anywhere",
+        (
+            ("Ctrl+P", "all commands by name: models, libraries, …"),
+            ("Ctrl+O", "open the next passage of the answer"),
+            ("Ctrl+R", "answer again"),
+            ("Ctrl+B", "back to the question: edit and ask again"),
+            ("Ctrl+Y", "copy the answer (OSC 52: some terminals refuse)"),
+            ("Ctrl+N", "new conversation"),
+            ("Ctrl+G", "history: list, search, export, delete"),
+            ("Ctrl+L", "lock"),
+            ("Ctrl+T", "dark, light, high contrast"),
+            ("PgUp, PgDn", "scroll; the view follows only at the end"),
+            ("Tab", "to the conversation, to the passage, and back"),
+            ("Ctrl+Q", "quit"),
+        ),
+    ),
+    (
+        "In the conversation",
+        (
+            ("1 to 9", "open that passage"),
+            ("n, p", "choose the next turn, or the one before"),
+            ("c, o", "copy the answer, or its code"),
+            ("r, e", "answer again, or edit the question"),
+            ("Left, Right", "other versions of the turn"),
+            ("v", "show the whole note, or less of it"),
+            ("j, k, Space, b, g, G", "scroll"),
+        ),
+    ),
+    (
+        "The last line",
+        (
+            ("tok/s", "tokens a second, of the last answer"),
+            ("first", "seconds until its first token"),
+            ("ctx", "tokens of the conversation, and the room for them"),
+            ("W, tok/s/W", "power and what it gives, or “not measured”"),
+        ),
+    ),
+    (
+        "Privacy",
+        (
+            ("memory only", "gone at the end; Ctrl+P “passphrase” keeps them"),
+            ("saved", "encrypted; a recovery code is shown once"),
+            ("incognito", "Ctrl+P “incognito”: nothing touches the disk"),
+            ("idle", "after 5 minutes locked, or wiped: no passphrase"),
+        ),
+    ),
+)

@@ -1,0 +1,202 @@
+"""Asking, stopping, asking again: what the terminal shows, and what the server is asked."""
+
+import threading
+from pathlib import Path
+
+from textual.widgets import Static
+
+from benchmarks.scripted_server import FLAGS, Script, first, last, piece
+from tests.assistant.tui.stage import ANSWER, PASSAGES, Stage, play
+
+DANGER = {
+    "rule": "shock", "severity": "emergency", "meaning": "possible shock.", "source": "x", "start": 0, "end": 4, "message": 0,
+    "places": [{"message": 0, "start": 0, "end": 4}], "contacts": None,
+}  # fmt: skip
+
+
+def test_the_first_question_needs_no_dialog_and_its_answer_shows_everything(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        assert "not for clinical use" in stage.words
+        assert "in memory only, not saved" in stage.words
+        await stage.ask("How is DVT treated?")
+        shown = stage.words
+        assert "[1] Deep vein thrombosis: Treatment (2026-11-21)" in shown
+        assert "Start anticoagulation early. [1]" in shown
+        assert "‹! not supported by [2] (number not in the source for this)›" in shown
+        assert "Evidence: ! insufficient - 1 of 2 sentences supported" in shown
+        assert "none found, which excludes nothing" in shown
+        assert "reference · 41.2 tok/s · first 0.32 s · ctx 340/2,048 · W not measured" in shown
+
+    server = play(scene, tmp_path)
+    assert server.bodies[0]["messages"] == [{"role": "user", "content": "How is DVT treated?"}]
+
+
+def test_escape_stops_at_once_and_the_server_stops_too(tmp_path: Path) -> None:
+    hold = threading.Event()
+
+    async def scene(stage: Stage) -> None:
+        await stage.type("dvt?")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "Half an" in stage.words)
+        await stage.pilot.press("escape")
+        assert not stage.app.session.is_running
+        await stage.until(stage.server.left.is_set, 2.0)
+        assert "■ stopped" in stage.words
+
+    play(scene, tmp_path, [first(PASSAGES), piece("Half an answer"), hold])
+
+
+def test_a_question_that_is_not_answered_comes_back(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.server.refusal = "question and note leave no room for an answer"
+        await stage.ask("dvt?")
+        assert stage.composer.text == "dvt?"
+        assert "! question and note leave no room" in stage.words
+        stage.server.refusal = ""
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "Start anticoagulation" in stage.words)
+        assert "leave no room" not in stage.words
+
+    server = play(scene, tmp_path)
+    assert [len(body["messages"]) for body in server.bodies] == [1, 1]
+
+
+def test_later_questions_replay_the_passages_that_earlier_ones_were_given(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask("first?")
+        await stage.ask("second?")
+        assert "from before: [1] [2]" in stage.words
+
+    server = play(scene, tmp_path)
+    ids = [passage["id"] for passage in PASSAGES]
+    assert server.bodies[1]["messages"] == [
+        {"role": "user", "content": "first?", "bedside": {"passages": ids}},
+        {"role": "assistant", "content": "Start anticoagulation early. [1] Give it 7 times. [2]"},
+        {"role": "user", "content": "second?"},
+    ]
+
+
+def test_citations_open_their_passage_by_key_and_by_click(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask()
+        await stage.pilot.press("ctrl+o")
+        assert stage.opened() == 1
+        assert "» Start anticoagulation early." in stage.words
+        await stage.pilot.press("right")
+        assert stage.opened() == 2
+        await stage.pilot.press("escape")
+        assert stage.opened() is None
+        y = next(y for y, row in enumerate(stage.rows) if row.strip().startswith("[2] Deep vein"))
+        await stage.pilot.click("#transcript", offset=(2, y))
+        assert stage.opened() == 2
+
+    play(scene, tmp_path)
+
+
+def test_asking_again_and_editing_make_versions_between_which_one_can_go(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask("first?")
+        await stage.pilot.press("ctrl+r")
+        await stage.until(lambda: "version 2 of 2" in stage.words)
+        assert "Another answer." in stage.words
+        await stage.pilot.press("tab", "left")
+        await stage.until(lambda: "version 1 of 2" in stage.words)
+        assert "Start anticoagulation" in stage.words
+        await stage.pilot.press("ctrl+b")
+        assert stage.composer.text == "first?"
+        await stage.ask(" now")
+        assert "version 3 of 3" in stage.words
+
+    server = play(scene, tmp_path, ANSWER, [first(), piece("Another answer."), last()], ANSWER)
+    assert [body["messages"][-1]["content"] for body in server.bodies] == ["first?", "first?", "first? now"]
+    assert [len(body["messages"]) for body in server.bodies] == [1, 1, 1]
+
+
+def test_progress_and_the_place_in_the_queue_are_told(tmp_path: Path) -> None:
+    queued, read = threading.Event(), threading.Event()
+    script: Script = [
+        piece("", queue={"before": 2}), queued, first(), piece("", prompt={"done": 50, "total": 200, "cached": 0}), read,
+        piece("Done."), last(),
+    ]  # fmt: skip
+
+    async def scene(stage: Stage) -> None:
+        activity = stage.app.chat.query_one("#activity", Static)
+        await stage.type("dvt?")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "waiting for 2 other questions" in str(activity.content))
+        queued.set()
+        await stage.until(lambda: "reading 200 tokens, 25% done · Esc stops" in str(activity.content))
+        read.set()
+        await stage.until(lambda: "Done." in stage.words)
+
+    play(scene, tmp_path, script)
+
+
+def test_red_flags_stand_above_everything(tmp_path: Path) -> None:
+    finding = {
+        "rule": "shock", "severity": "emergency", "meaning": "possible shock", "source": "A tool (2020)", "message": 0,
+        "start": 0, "end": 8, "places": [{"message": 0, "start": 0, "end": 8}], "contacts": None,
+    }  # fmt: skip
+    flags = {"screened": True, "reason": None, "rules": "2026-11", "findings": [finding]}
+
+    async def scene(stage: Stage) -> None:
+        await stage.ask("BP 85-50")
+        assert stage.screen.splitlines()[0].strip() == "!! EMERGENCY: possible shock"
+        assert "“BP 85-50” (question)" in stage.words
+
+    play(scene, tmp_path, [first(red_flags=flags), piece("Act."), last()])
+
+
+def test_the_reader_stays_where_he_scrolled_and_follows_at_the_end(tmp_path: Path) -> None:
+    more, rest = threading.Event(), threading.Event()
+    lines = "".join(f"Line {number}.\n" for number in range(60))
+
+    async def scene(stage: Stage) -> None:
+        await stage.type("dvt?")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "Line 59." in stage.words)
+        await stage.pilot.press("pageup", "pageup")
+        top = stage.rows[0]
+        more.set()
+        await stage.until(lambda: "More." in stage.app.session.turns[0].text)
+        await stage.pilot.pause(0.05)
+        assert stage.rows[0] == top
+        assert "more below" in stage.words
+        await stage.pilot.press("pagedown", "pagedown", "pagedown")
+        assert "More." in stage.words
+        assert "more below" not in stage.words
+        rest.set()
+        await stage.until(lambda: "The end." in stage.words)
+
+    play(scene, tmp_path, [first(), piece(lines), more, piece("More.\n" * 3), rest, piece("The end."), last()])
+
+
+def test_resizing_keeps_the_words_at_the_top(tmp_path: Path) -> None:
+    text = "".join(
+        f"Sentence number {number} says something of some length that has to be broken. " for number in range(80)
+    )
+
+    async def scene(stage: Stage) -> None:
+        await stage.ask()
+        await stage.pilot.press("pageup", "pageup")
+        top = stage.rows[0].split()[:2]
+        await stage.pilot.resize_terminal(60, 24)
+        await stage.pilot.pause(0.05)
+        assert " ".join(top) in " ".join(stage.rows[:2])
+        await stage.pilot.resize_terminal(132, 40)
+        await stage.pilot.pause(0.05)
+        assert all(f"number {number} " in stage.app.session.turns[0].text for number in range(80))
+
+    play(scene, tmp_path, [first(), piece(text), last()])
+
+
+def test_a_danger_in_what_is_refused_is_shown(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.server.refusal = "question and note leave no room for an answer"
+        for flags, shown in (({**FLAGS, "findings": [DANGER]}, True), ({"findings": 7}, False)):
+            stage.server.refused_flags = flags
+            await stage.ask()
+            assert ("!! EMERGENCY: possible shock." in stage.words) is shown
+            assert stage.server.refusal in stage.words
+
+    play(scene, tmp_path)

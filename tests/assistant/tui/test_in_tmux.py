@@ -1,0 +1,154 @@
+"""One session from beginning to end in tmux, with the reference model on a private server (`make test-slow`)."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.assistant.conftest import IGNORED
+
+PASSPHRASE = "correct horse"
+Keys = Callable[..., None]
+
+
+class Tmux:
+    """A terminal of 80 columns and 24 lines on a tmux server of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = folder / "tmux"
+        environment = {
+            **os.environ, "XDG_RUNTIME_DIR": str(folder), "BEDSIDE_HISTORY": str(folder / "history"),
+            "BEDSIDE_HOME": str(folder / "home"), "BEDSIDE_LIBRARIES": str(folder / "none"), "TERM": "xterm-256color",
+        }  # fmt: skip
+        chat = [sys.executable, *IGNORED, "-m", "assistant", "chat"]
+        self._tmux("-f", os.devnull, "new-session", "-d", "-x", "80", "-y", "24", *chat, environment=environment)
+
+    def _tmux(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
+        command = ["tmux", "-S", str(self._socket), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=20).stdout
+
+    @property
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self._tmux("send-keys", key)
+            time.sleep(0.05)
+
+    def type(self, text: str) -> None:
+        self._tmux("send-keys", "-l", text)
+        time.sleep(0.2)
+
+    def until(self, words: str, timeout_s: float = 60.0, *, gone: bool = False) -> None:
+        deadline = time.monotonic() + timeout_s
+        while (words in " ".join(self.screen.split())) is gone:
+            assert time.monotonic() < deadline, f"{words!r}: {self.screen}"
+            time.sleep(0.05)
+
+    @property
+    def is_running(self) -> bool:
+        command = ["tmux", "-S", str(self._socket), "has-session"]
+        return subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 0
+
+    def close(self) -> None:
+        if self.is_running:
+            self._tmux("kill-server")
+
+
+@pytest.fixture
+def tmux(tmp_path: Path) -> Iterator[Tmux]:
+    if shutil.which("tmux") is None:
+        pytest.skip("needs tmux")
+    tmp_path.chmod(0o700)
+    running = Tmux(tmp_path)
+    yield running
+    running.close()
+    for process in psutil.process_iter(["cmdline"]):
+        if "serve" in (arguments := process.info["cmdline"] or ()) and any(str(tmp_path) in each for each in arguments):
+            process.terminate()
+            process.wait(30)
+
+
+def by_name(tmux: Tmux, words: str, shown: str) -> None:
+    """A command of the palette."""
+    tmux.press("C-p")
+    tmux.until("Search for commands")
+    tmux.type(words)
+    tmux.until(shown)
+    time.sleep(0.3)
+    tmux.press("Enter")
+
+
+@pytest.mark.slow
+def test_a_whole_session(tmux: Tmux, tmp_path: Path) -> None:
+    ask_open_a_passage_and_stop(tmux)
+    set_a_passphrase(tmux)
+    search_and_export(tmux, tmp_path / "out.md")
+    lock_and_unlock(tmux)
+    tmux.press("C-q")
+    deadline = time.monotonic() + 10
+    while tmux.is_running:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "How is DVT treated?" in (tmp_path / "out.md").read_text("utf-8")
+    written = b"".join(path.read_bytes() for path in (tmp_path / "history").rglob("*") if path.is_file())
+    assert b"DVT" not in written
+
+
+def ask_open_a_passage_and_stop(tmux: Tmux) -> None:
+    tmux.until("reference · ctx 0/2,048", 120)
+    tmux.type("How is DVT treated?")
+    tmux.press("Enter")
+    tmux.until("Evidence:")
+    tmux.press("C-o")
+    tmux.until("» quoted in the answer")
+    tmux.press("Escape")
+    tmux.until("» quoted in the answer", gone=True)
+
+    tmux.type("And in pregnancy?")
+    tmux._tmux("send-keys", "Enter", "Escape")
+    tmux.until("■ stopped")
+    tmux.until("And in pregnancy?")
+    tmux.press("C-u", "Escape")
+
+
+def set_a_passphrase(tmux: Tmux) -> None:
+    by_name(tmux, "set a passphrase", "Keep conversations")
+    tmux.until("at least 8 characters")
+    tmux.type(PASSPHRASE)
+    tmux.press("Enter")
+    tmux.until("The same passphrase again")
+    tmux.type(PASSPHRASE)
+    tmux.press("Enter")
+    tmux.until("Recovery code")
+    tmux.press("Enter")
+    tmux.until("saved, encrypted")
+
+
+def search_and_export(tmux: Tmux, target: Path) -> None:
+    tmux.press("C-g")
+    tmux.type("anticoagulation")
+    tmux.until("How is DVT treated?")
+    tmux.press("Down", "x")
+    tmux.until("Export to a file")
+    tmux.press("C-u")
+    tmux.type(str(target))
+    tmux.press("Enter")
+    tmux.until("exported to")
+    tmux.press("Escape")
+
+
+def lock_and_unlock(tmux: Tmux) -> None:
+    tmux.press("C-l")
+    tmux.until("Bedside · locked")
+    assert "DVT" not in tmux.screen
+    tmux.type(PASSPHRASE)
+    tmux.press("Enter")
+    tmux.until("Evidence: ✓")

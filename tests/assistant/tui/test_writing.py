@@ -1,0 +1,117 @@
+"""The input: many lines, earlier questions, pastes, notes and how much fits."""
+
+import threading
+from pathlib import Path
+
+from textual.events import Paste
+
+from benchmarks.scripted_server import first, last, piece
+from tests.assistant.tui.stage import Stage, play
+
+NOTE = "\n".join(f"Line {number} of the letter from the ward" for number in range(20))
+
+
+async def paste(stage: Stage, text: str) -> None:
+    stage.app.post_message(Paste(text))
+    await stage.pilot.pause(0.05)
+
+
+def test_a_new_line_is_no_sending(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("one")
+        await stage.pilot.press("ctrl+j")
+        await stage.type("two")
+        await stage.pilot.press("alt+enter")
+        await stage.ask("three")
+
+    server = play(scene, tmp_path)
+    assert server.bodies[0]["messages"][0]["content"] == "one\ntwo\nthree"
+
+
+def test_earlier_questions_stand_behind_the_arrow_keys(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask("first")
+        await stage.ask("second")
+        await stage.type("draft")
+        for key, text in [("up", "second"), ("up", "first"), ("up", "first"), ("down", "second"), ("down", "draft")]:
+            await stage.pilot.press(key)
+            assert stage.composer.text == text
+
+    play(scene, tmp_path)
+
+
+def test_a_paste_never_sends_and_a_long_one_is_the_note(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await paste(stage, "short\r\npaste\x1b[31m\u202e")
+        assert stage.composer.text == "short\npaste[31m"
+        await paste(stage, NOTE)
+        await stage.until(lambda: f"▤ patient note, {len(NOTE)} characters" in stage.words)
+        await stage.until(lambda: "162 tokens · 2,048 of 2,048 are free" in stage.words)
+        assert stage.server.bodies == []
+        await stage.ask(" ok")
+        await stage.pilot.press("shift+tab", "g")
+        await stage.until(lambda: "Patient note" in stage.words)
+        assert "▾ 17 more rows of the note" in stage.words
+        await stage.pilot.press("v")
+        assert "Line 6 of the letter" in stage.words
+
+    server = play(scene, tmp_path)
+    assert [message["content"] for message in server.bodies[0]["messages"]] == [
+        f"Patient note:\n{NOTE}",
+        "short\npaste[31m ok",
+    ]
+
+
+def test_the_note_can_be_edited_and_text_made_a_note(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await paste(stage, NOTE)
+        await stage.until(lambda: "▤" in stage.screen)
+        await stage.pilot.press("f2")
+        assert stage.composer.text == NOTE
+        assert "▤" not in stage.screen
+        await stage.pilot.press("f2")
+        assert stage.composer.text == ""
+        assert "▤ patient note" in stage.words
+
+    play(scene, tmp_path)
+
+
+def test_a_question_that_is_refused_comes_back_with_its_note(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.server.refusal = "no room"
+        await paste(stage, NOTE)
+        await stage.until(lambda: "▤" in stage.screen)
+        await stage.ask("What now?")
+        await stage.until(lambda: "! no room" in stage.words)
+        assert stage.composer.text == "What now?"
+        assert "▤ patient note" in stage.words
+        stage.server.refusal = ""
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "Start anticoagulation" in stage.words)
+
+    server = play(scene, tmp_path)
+    assert server.bodies[0]["messages"] == server.bodies[1]["messages"]
+
+
+def test_too_much_is_said_before_it_is_sent(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await paste(stage, "word " * 3000)
+        await stage.until(lambda: "! 3,000 tokens are more than the 2,048 of this model" in stage.words)
+
+    play(scene, tmp_path)
+
+
+def test_a_question_waits_while_an_answer_is_written(tmp_path: Path) -> None:
+    hold = threading.Event()
+
+    async def scene(stage: Stage) -> None:
+        await stage.type("one")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "Half" in stage.words)
+        await stage.type("two")
+        await stage.pilot.press("enter")
+        assert stage.composer.text == "two"
+        assert len(stage.server.bodies) == 1
+        hold.set()
+
+    play(scene, tmp_path, [first(), piece("Half"), hold, last()])
