@@ -1,10 +1,11 @@
 """Phrases of the data files: every alternative that one names is found, and words between cost what they should."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import tomllib
 
 import assistant.safety
 from assistant.safety.phrases import GAPS, Lexicon
@@ -12,12 +13,23 @@ from assistant.safety.refusal import SKIPPED as SKIPPED_OF_REFUSALS
 from assistant.safety.rules import SKIPPED, SKIPPED_OF_CUES
 from assistant.safety.words import tokens_of
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 FOLDER = Path(assistant.safety.__file__).parent
 FILES = [
     ("findings.toml", "finding", SKIPPED),
     ("cues.toml", "cue", SKIPPED_OF_CUES),
     ("refusals.toml", "refusal", SKIPPED_OF_REFUSALS),
 ]
+
+
+def rows(file: str, table: str) -> list[dict[str, Any]]:
+    """The rows of a data file."""
+    found: list[dict[str, Any]] = tomllib.loads((FOLDER / file).read_text("utf-8"))[table]
+    return found
 
 
 def alternatives(phrase: str) -> Iterator[str]:
@@ -32,7 +44,7 @@ def alternatives(phrase: str) -> Iterator[str]:
 @pytest.mark.parametrize(("file", "table", "skipped"), FILES)
 def test_every_word_of_every_phrase_is_found(file: str, table: str, skipped: frozenset[str]) -> None:
     dead = []
-    for row in tomllib.loads((FOLDER / file).read_text("utf-8"))[table]:
+    for row in rows(file, table):
         for phrase in (phrase for key in ("phrases", "together", "unless") for phrase in row.get(key, ())):
             lexicon = Lexicon({"it": [phrase]}, skipped)
             dead += [(phrase, text) for text in alternatives(phrase) if not list(lexicon.find(tokens_of(text)))]
