@@ -105,7 +105,7 @@ class ChatScreen(Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """The words at the start, and the figures that fit."""
-        self._transcript.welcome(welcome_rows(max(event.size.width - 3, 8)))
+        self._transcript.welcome(welcome_rows(max(event.size.width - 3, 8), self.session.link.url))
         self._show_standing()
 
     # What the session tells.
@@ -132,9 +132,16 @@ class ChatScreen(Screen[None]):
 
     def returned(self, text: str, note: str | None) -> None:
         """A question without an answer is asked again with Enter, unless another one is being written."""
-        if not self._composer.text.strip():
-            self._composer.write(text)
-            self._set_note(note)
+        if self._composer.text.strip() or self._note is not None:
+            self.session.editing = None
+            return
+        self._composer.write(text)
+        self._set_note(note)
+
+    def forget(self) -> None:
+        """Neither in the input nor behind its arrow keys."""
+        self._composer.forget()
+        self._set_note(None)
 
     def told(self, text: str) -> None:
         """Something went wrong."""
@@ -254,7 +261,7 @@ class ChatScreen(Screen[None]):
 
     def action_page(self, step: int) -> None:
         """Scroll, wherever the keyboard is."""
-        shown = self._panel if self._panel.has_focus else self._transcript
+        shown = self._transcript if self._panel.number is None else self._panel
         shown.scroll_relative(y=step * max(shown.size.height - 2, 1), animate=False)
 
     @on(Transcript.Followed)
@@ -310,8 +317,6 @@ class ChatScreen(Screen[None]):
         turn = self.chosen
         if turn is None or not self._panel.open(turn.told.sources, number, turn.text):
             say(self.app, f"this answer has no passage {number}")
-            return
-        self._panel.focus()
 
     def action_next_source(self) -> None:
         """Open the first passage that the answer cites, then the next one each time."""
@@ -337,6 +342,9 @@ class ChatScreen(Screen[None]):
     def action_edit(self) -> None:
         """Bring the question back to the input; what is asked then stands in its place, and the former stays a version."""
         if (turn := self.chosen) is None or self.session.is_running:
+            return
+        if self.session.editing is None and (self._composer.text.strip() or self._note is not None):
+            say(self.app, "what you are writing would be lost: ask it, or clear it first", "warning")
             return
         self.session.editing = turn.exchange
         self._composer.write(turn.exchange.question.text)
@@ -364,7 +372,6 @@ class ChatScreen(Screen[None]):
 
     def wipe(self) -> None:
         """Leave nothing on the screen or behind the keys."""
-        self._composer.forget()
-        self._set_note(None)
+        self.forget()
         self.query_one("#room").remove_class("-shown")
         self.doing("")

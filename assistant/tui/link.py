@@ -19,6 +19,11 @@ class Link:
         self._lock = threading.Lock()
         self._held: Connection | None = None
 
+    @property
+    def url(self) -> str | None:
+        """The server that was named; None where one on this machine is found or started."""
+        return self._url
+
     def connection(self, say: Say) -> Connection:
         """A server that is ready; `say` hears what happens meanwhile. Raises BedsideError."""
         with self._lock:

@@ -17,7 +17,9 @@ from models.sentences import split_sentences
 
 
 class SourcePanel(VerticalScroll, can_focus=True):
-    """One passage of an answer's."""
+    """One passage of an answer's. It takes the keys only by Tab: whoever opens it may be about to write."""
+
+    FOCUS_ON_CLICK = False
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "Passage before", show=False),
@@ -73,5 +75,7 @@ class SourcePanel(VerticalScroll, can_focus=True):
             is_quoted = normalized(sentence.text) in quoted
             text.append(f"» {sentence.text}" if is_quoted else sentence.text, "bold underline" if is_quoted else "")
             text.append(said[sentence.end : sentence.end + 2] if "\n" in said[sentence.end : sentence.end + 2] else " ")
-        text.append(f"\n\n» quoted in the answer · ← → other passages of {len(self._sources)} · Esc closes", "italic")
+        text.append(
+            f"\n\n» quoted in the answer · Ctrl+O the next of {len(self._sources)} · PgUp PgDn · Esc closes", "italic"
+        )
         return text

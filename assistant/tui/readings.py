@@ -39,6 +39,11 @@ class Readings:
             power_w=told.get("watts") or self.power_w,
         )
 
+    def of_conversation(self, usage: Mapping[str, Any] | None) -> "Readings":
+        """In a conversation whose last answer used so much; its figures of speed are those of another time."""
+        used = usage.get("total_tokens") if usage else None
+        return replace(self, tokens_per_s=None, first_token_s=None, tokens_per_joule=None, context_tokens=used)
+
     def with_device(self, event: Mapping[str, Any]) -> "Readings":
         """After an event of the device."""
         found = self

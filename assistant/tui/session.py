@@ -40,6 +40,9 @@ class View(Protocol):
     def returned(self, text: str, note: str | None) -> None:
         """A question without an answer goes back to where it was written."""
 
+    def forget(self) -> None:
+        """Nothing of what was written may come back."""
+
     def told(self, text: str) -> None:
         """Something went wrong."""
 
@@ -57,6 +60,9 @@ class _Unseen:
         """Nobody looks."""
 
     def returned(self, text: str, note: str | None) -> None:
+        """Nobody looks."""
+
+    def forget(self) -> None:
         """Nobody looks."""
 
     def told(self, text: str) -> None:
@@ -188,20 +194,20 @@ class Session:
             self.readings = self.readings.with_usage(turn.told.model, turn.told.usage)
         self._ended(turn)
 
-    def stop(self) -> bool:
-        """End the answer at once; False where there is none."""
+    def stop(self, *, leaving: bool = False) -> bool:
+        """End the answer at once; False where there is none. A conversation that is left keeps its question."""
         if self._running is None:
             return False
         turn, reader = self._running
         reader.stop()
         turn.end("stopped")
-        self._ended(turn)
+        self._ended(turn, returns=not leaving)
         return True
 
-    def _ended(self, turn: Turn) -> None:
+    def _ended(self, turn: Turn, *, returns: bool = True) -> None:
         self._running = None
         self._view.doing("")
-        if not turn.text and not turn.told.refused and turn.state != "complete":
+        if returns and not turn.text and not turn.told.refused and turn.state != "complete":
             self.editing = turn.exchange
             note = turn.exchange.note
             self._view.returned(turn.exchange.question.text, None if note is None else note.text)
@@ -250,6 +256,7 @@ class Session:
     def rebuild(self) -> None:
         """Make the turns anew from the messages."""
         shown = self.book.exchanges
+        self.readings = self.readings.of_conversation(None)
         self.turns = []
         for place, exchange in enumerate(shown):
             before = shown[:place]
@@ -260,13 +267,15 @@ class Session:
                 damaged = Turn(exchange, told, known)
                 damaged.end("failed", "this answer is damaged in the history")
                 self.turns.append(damaged)
+            if told_usage := self.turns[-1].told.usage:
+                self.readings = self.readings.of_conversation(told_usage)
         self.editing = None
         self._view.doing("")
         self._view.rebuilt()
 
     async def open(self, conversation: Conversation, tip: str | None = None) -> None:
         """Go on with a conversation of the history, at the branch of a message. Raises HistoryError."""
-        self.stop()
+        self.stop(leaving=True)
         await self.settled()
         await self.book.open(conversation)
         if tip is not None:
@@ -274,9 +283,11 @@ class Session:
         self.rebuild()
 
     async def use(self, keeper: Keeper, storage: Storage) -> None:
-        """Begin a new conversation in another history."""
-        self.stop()
+        """Begin a new conversation in another history; what was asked incognito cannot be called back in it."""
+        self.stop(leaving=True)
         await self.settled()
+        if self.storage == "incognito" != storage:
+            self._view.forget()
         self.book, self.storage = Book(keeper), storage
         self.rebuild()
 

@@ -50,7 +50,9 @@ class _Shown:
 
 
 class Transcript(ScrollView, can_focus=True):
-    """Questions and answers."""
+    """Questions and answers. It takes the keys only by Tab: whoever clicks may be about to write."""
+
+    FOCUS_ON_CLICK = False
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"transcript--{name}"

@@ -1,6 +1,7 @@
 """The first thing that is seen, and the words that explain the keys."""
 
 from assistant.client.answer import INTENDED_USE
+from assistant.plaintext import plain_line
 from assistant.tui.markdown import Line, Run
 from assistant.tui.wrapping import Row, wrap
 from models.builtin import REFERENCE_ID
@@ -11,7 +12,7 @@ _BETTER = (
 )
 _WELCOME: tuple[tuple[str, str], ...] = (
     ("Bedside", "who"),
-    (f"A medical assistant on this machine, {INTENDED_USE}. Nothing you write leaves it.", ""),
+    (f"A medical assistant, {INTENDED_USE}. {{where}}", ""),
     ("", ""),
     (
         "Answers quote passages of a library. [1] opens the passage; what the passages do not support is marked ‹!…›.",
@@ -25,11 +26,16 @@ _WELCOME: tuple[tuple[str, str], ...] = (
 )
 
 
-def welcome_rows(width: int) -> list[Row]:
-    """Short and honest."""
+def welcome_rows(width: int, url: str | None) -> list[Row]:
+    """Short and honest; `url` is the server that was named, which may be another machine's."""
+    where = (
+        f"What you write goes to {plain_line(url)}."
+        if url
+        else "It runs here, and nothing you write leaves this machine."
+    )
     rows: list[Row] = []
     for text, style in _WELCOME:
-        rows += wrap(Line(0, 0, (Run(text, style),)), width)
+        rows += wrap(Line(0, 0, (Run(text.format(where=where), style),)), width)
     return rows
 
 

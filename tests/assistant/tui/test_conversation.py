@@ -5,6 +5,8 @@ from pathlib import Path
 
 from textual.widgets import Static
 
+from assistant.tui.keeper import Keeper
+from assistant.tui.welcome import welcome_rows
 from benchmarks.scripted_server import FLAGS, Script, first, last, piece
 from tests.assistant.tui.stage import ANSWER, PASSAGES, Stage, play
 
@@ -82,7 +84,7 @@ def test_citations_open_their_passage_by_key_and_by_click(tmp_path: Path) -> Non
         await stage.pilot.press("ctrl+o")
         assert stage.opened() == 1
         assert "» Start anticoagulation early." in stage.words
-        await stage.pilot.press("right")
+        await stage.pilot.press("ctrl+o")
         assert stage.opened() == 2
         await stage.pilot.press("escape")
         assert stage.opened() is None
@@ -200,3 +202,54 @@ def test_a_danger_in_what_is_refused_is_shown(tmp_path: Path) -> None:
             assert stage.server.refusal in stage.words
 
     play(scene, tmp_path)
+
+
+def test_a_question_stays_with_the_conversation_that_is_left(tmp_path: Path) -> None:
+    hold = threading.Event()
+
+    async def scene(stage: Stage) -> None:
+        await stage.type("patient A")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "25% done" in stage.words)
+        await stage.pilot.press("ctrl+n")
+        await stage.until(lambda: not stage.app.session.turns)
+        assert stage.composer.text == ""
+        assert stage.app.session.editing is None
+        assert "ctx 0/2,048" in stage.words
+
+    play(scene, tmp_path, [first(PASSAGES), piece("", prompt={"done": 50, "total": 200, "cached": 0}), hold])
+
+
+def test_what_was_asked_incognito_is_not_called_back_elsewhere(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask("secret")
+        await stage.pilot.press("up")
+        assert stage.composer.text == "secret"
+        await stage.app.session.use(Keeper(), "memory")
+        await stage.pilot.pause()
+        assert stage.composer.text == ""
+        await stage.pilot.press("up")
+        assert stage.composer.text == ""
+
+    play(scene, tmp_path, incognito=True)
+
+
+def test_figures_are_those_of_the_conversation_that_is_shown(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask()
+        assert "ctx 340/2,048" in stage.words
+        await stage.pilot.press("ctrl+n")
+        await stage.until(lambda: "ctx 0/2,048" in stage.words)
+        assert "41.2 tok/s" not in stage.words
+
+    play(scene, tmp_path)
+
+
+def test_the_welcome_says_where_questions_go(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        assert "What you write goes to http://127.0.0.1:" in stage.words
+        assert "nothing you write leaves" not in stage.words
+
+    play(scene, tmp_path)
+    rows = ["".join(piece.text for piece in row.pieces) for row in welcome_rows(200, None)]
+    assert any("nothing you write leaves this machine" in row for row in rows)

@@ -34,7 +34,7 @@ def test_hostile_text_reaches_the_terminal_as_text_only(tmp_path: Path) -> None:
         shown.press("dvt\r")
         shown.read_until("tok/s")
         shown.press("\x0f")  # Ctrl+O: the passage
-        shown.read_until("other passages of 1")
+        shown.read_until("the next of 1")
         shown.press("\x1b", 0.5)
         server.refusal = HOSTILE
         shown.press("again\r", 1.0)

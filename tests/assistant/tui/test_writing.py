@@ -5,6 +5,7 @@ from pathlib import Path
 
 from textual.events import Paste
 
+from assistant.tui.transcript import Transcript
 from benchmarks.scripted_server import first, last, piece
 from tests.assistant.tui.stage import Stage, play
 
@@ -115,3 +116,35 @@ def test_a_question_waits_while_an_answer_is_written(tmp_path: Path) -> None:
         hold.set()
 
     play(scene, tmp_path, [first(), piece("Half"), hold, last()])
+
+
+def test_a_draft_is_not_lost_to_editing(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask("dvt?")
+        await stage.type("half a draft")
+        await stage.pilot.press("ctrl+b")
+        assert (stage.composer.text, stage.app.session.editing) == ("half a draft", None)
+        stage.composer.load_text("")
+        await stage.pilot.press("ctrl+b")
+        assert stage.composer.text == "dvt?"
+        await stage.type("!")
+        await stage.pilot.press("ctrl+b")
+        assert stage.composer.text == "dvt?"  # from its beginning
+
+    play(scene, tmp_path)
+
+
+def test_letters_are_text_whatever_is_open(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask()
+        await stage.pilot.press("ctrl+o")
+        assert stage.opened() == 1
+        await stage.type("required 1")
+        assert stage.composer.text == "required 1"
+        await stage.pilot.click(Transcript, offset=(5, 5))
+        await stage.type("ecr")
+        assert stage.composer.text == "required 1ecr"
+        assert len(stage.app.session.turns) == 1
+
+    server = play(scene, tmp_path)
+    assert len(server.bodies) == 1
