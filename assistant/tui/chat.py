@@ -14,6 +14,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Static, TextArea
 
+from assistant.client.answer import MAX_ANSWER_TOKENS
 from assistant.plaintext import plain, plain_line
 from assistant.safety.views import Line, finding_lines
 from assistant.tui.composer import Composer
@@ -239,12 +240,13 @@ class ChatScreen(Screen[None]):
             shown.remove_class("-shown")
             return
         count, most = counted
-        free = most - (self.session.readings.context_tokens or 0 if self.session.turns else 0)
-        told = f"{count:,} tokens · {max(free, 0):,} of {most:,} are free"
+        most -= min(MAX_ANSWER_TOKENS, most // 4)
+        free = max(most - (self.session.readings.context_tokens or 0 if self.session.turns else 0), 0)
+        told = f"{count:,} tokens · {free:,} fit beside an answer, passages among them"
         if count > free:
-            told = f"! {count:,} tokens, {max(free, 0):,} of {most:,} are free: the oldest turns will be left out"
+            told = f"! {count:,} tokens, and {free:,} fit beside an answer: the oldest turns will be left out"
         if count > most:
-            told = f"! {count:,} tokens are more than the {most:,} of this model: shorten it"
+            told = f"! {count:,} tokens are more than the {most:,} that fit beside an answer: shorten it"
         shown.update(told)
         shown.add_class("-shown")
 

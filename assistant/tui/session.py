@@ -207,7 +207,8 @@ class Session:
     def _ended(self, turn: Turn, *, returns: bool = True) -> None:
         self._running = None
         self._view.doing("")
-        if returns and not turn.text and not turn.told.refused and turn.state != "complete":
+        is_empty = not turn.text and not turn.told.refused and turn.state != "complete"
+        if returns and (is_empty or turn.state == "failed"):
             self.editing = turn.exchange
             note = turn.exchange.note
             self._view.returned(turn.exchange.question.text, None if note is None else note.text)

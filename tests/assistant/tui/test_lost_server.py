@@ -28,16 +28,16 @@ def test_a_question_outlives_its_server(tmp_path: Path) -> None:
                 await asyncio.to_thread(first_life.close)
                 await stage.until(lambda: "ended in the middle of an answer" in stage.words)
                 assert "Half an answer" in stage.words
-                await stage.type("two?")
+                assert stage.composer.text == "one?"
                 await pilot.press("enter")
                 await stage.until(lambda: "no server answers at" in stage.words)
-                assert stage.composer.text == "two?"
+                assert stage.composer.text == "one?"
                 with serving(server, int(url.rpartition(":")[2])):
                     await pilot.press("enter")
                     await stage.until(lambda: "Start anticoagulation" in stage.words)
 
     asyncio.run(run())
-    assert [message["content"] for message in server.bodies[1]["messages"]] == ["one?", "Half an answer", "two?"]
+    assert [message["content"] for message in server.bodies[1]["messages"]] == ["one?"]
 
 
 def test_two_terminals_do_not_disturb_each_other(tmp_path: Path) -> None:

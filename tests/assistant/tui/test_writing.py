@@ -47,7 +47,7 @@ def test_a_paste_never_sends_and_a_long_one_is_the_note(tmp_path: Path) -> None:
         assert stage.composer.text == "short\npaste[31m"
         await paste(stage, NOTE)
         await stage.until(lambda: f"▤ patient note, {len(NOTE)} characters" in stage.words)
-        await stage.until(lambda: "162 tokens · 2,048 of 2,048 are free" in stage.words)
+        await stage.until(lambda: "162 tokens · 1,536 fit beside an answer, passages among them" in stage.words)
         assert stage.server.bodies == []
         await stage.ask(" ok")
         await stage.pilot.press("shift+tab", "g")
@@ -97,7 +97,7 @@ def test_a_question_that_is_refused_comes_back_with_its_note(tmp_path: Path) -> 
 def test_too_much_is_said_before_it_is_sent(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await paste(stage, "word " * 3000)
-        await stage.until(lambda: "! 3,000 tokens are more than the 2,048 of this model" in stage.words)
+        await stage.until(lambda: "! 3,000 tokens are more than the 1,536 that fit beside an answer" in stage.words)
 
     play(scene, tmp_path)
 
