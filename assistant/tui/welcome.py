@@ -1,5 +1,7 @@
 """The first thing that is seen, and the words that explain the keys."""
 
+from urllib.parse import urlsplit
+
 from assistant.client.answer import INTENDED_USE
 from assistant.plaintext import plain_line
 from assistant.tui.markdown import Line, Run
@@ -28,15 +30,20 @@ _WELCOME: tuple[tuple[str, str], ...] = (
 
 def welcome_rows(width: int, url: str | None) -> list[Row]:
     """Short and honest; `url` is the server that was named, which may be another machine's."""
-    where = (
-        f"What you write goes to {plain_line(url)}."
-        if url
-        else "It runs here, and nothing you write leaves this machine."
-    )
+    where = "It runs here, and nothing you write leaves this machine."
+    if url is not None:
+        where = f"What you write goes to the server at {plain_line(_host(url))}."
     rows: list[Row] = []
     for text, style in _WELCOME:
         rows += wrap(Line(0, 0, (Run(text.format(where=where), style),)), width)
     return rows
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:  # no address: asking will tell
+        return url
 
 
 HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (

@@ -247,7 +247,7 @@ def test_figures_are_those_of_the_conversation_that_is_shown(tmp_path: Path) -> 
 
 def test_the_welcome_says_where_questions_go(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        assert "What you write goes to http://127.0.0.1:" in stage.words
+        assert "What you write goes to the server at 127.0.0.1." in stage.words
         assert "nothing you write leaves" not in stage.words
 
     play(scene, tmp_path)
