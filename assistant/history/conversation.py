@@ -65,6 +65,14 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def local(time: datetime) -> datetime:
+    """The time in this machine's time zone; as it is where the zone has no such time (the first and the last day of all)."""
+    try:
+        return time.astimezone()
+    except (OverflowError, ValueError, OSError):
+        return time
+
+
 def branch(messages: Sequence[Message], tip: str | None) -> list[Message]:
     """The messages from the start to `tip`, in their order; those of other branches are left out."""
     by_id = {message.id: message for message in messages}

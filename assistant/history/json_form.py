@@ -13,6 +13,9 @@ FORMAT, VERSION = "bedside-history", 1
 MAX_FILE_BYTES = 256 << 20
 _MAX_TEXT, _MAX_TITLE, _MAX_TAG, _MAX_TAGS = 1 << 20, 1000, 200, 100
 _MAX_DETAILS_BYTES = 4 << 20
+_MAX_MESSAGES = 5000  # of a conversation: a terminal has to show it
+_YEARS = range(2000, 2100)  # of which any machine can tell the time in its own zone
+_LISTS, _OBJECTS = ("sources", "checks"), ("red_flags", "versions", "usage")
 _ID = re.compile("[0-9a-f]{32}")
 
 Found = tuple[Conversation, Sequence[Message]]
@@ -104,6 +107,10 @@ def _conversation(fields: Row) -> Conversation:
 
 def _messages(entries: Sequence[Any]) -> list[Message]:
     """Each after the one that it follows."""
+    _require(
+        len(entries) <= _MAX_MESSAGES,
+        f"a conversation has {len(entries):,} messages and may have {_MAX_MESSAGES:,}; divide it",
+    )
     messages: list[Message] = []
     known: set[str | None] = {None}
     for fields in entries:
@@ -119,9 +126,6 @@ def _message(fields: Row) -> Message:
     role, state = fields.get("role"), fields.get("state")
     _require(role in ROLES, f"a message's role is one of {', '.join(ROLES)}")
     _require(state in STATES, f"a message's state is one of {', '.join(STATES)}")
-    details = fields.get("details")
-    _require(isinstance(details, dict), "a message's details are an object")
-    _require(len(json.dumps(details)) <= _MAX_DETAILS_BYTES, "a message's details are too large")
     return Message(
         id=_id(fields, "id"),
         parent=None if fields.get("parent") is None else _id(fields, "parent"),
@@ -129,8 +133,26 @@ def _message(fields: Row) -> Message:
         text=_text(fields, "text", _MAX_TEXT),
         written_at=_time(fields, "written_at"),
         state=cast("State", "stopped" if state == "writing" else state),  # nobody goes on writing it here
-        details=cast("Row", details),
+        details=_details(fields),
     )
+
+
+def _details(fields: Row) -> Row:
+    """As an answer's reader takes them for granted; what else is in them is anybody's."""
+    details = fields.get("details")
+    _require(isinstance(details, dict), "a message's details are an object")
+    details = cast("Row", details)
+    _require(len(json.dumps(details)) <= _MAX_DETAILS_BYTES, "a message's details are too large")
+    for name in _LISTS:
+        entries = details.get(name, [])
+        is_right = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+        _require(is_right, f"{name} of a message are no list of objects")
+    _require(
+        all(isinstance(source.get("id"), str) for source in details.get("sources", ())), "a source's id is no text"
+    )
+    for name in _OBJECTS:
+        _require(isinstance(details.get(name, {}), dict), f"{name} of a message is no object")
+    return details
 
 
 def _list(fields: Row, name: str) -> list[Any]:
@@ -157,6 +179,10 @@ def _time(fields: Row, name: str) -> datetime:
     try:
         time = datetime.fromisoformat(_text(fields, name, 64))
         _require(time.tzinfo is not None, f"{name} has no time zone")
+        _require(
+            time.year in _YEARS,
+            f"{name} is in the year {time.year}, and may be in {_YEARS[0]} to {_YEARS[-1]}; set it right in the file",
+        )
         return time.astimezone(timezone.utc)
     except (ValueError, OverflowError):
         raise FaultyDocumentError(f"{name} is no time as 2026-11-22T12:30:00+00:00") from None

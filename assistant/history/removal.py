@@ -17,6 +17,7 @@ from assistant.history.place import former_copies
 from assistant.history.rows import time_text
 from models.disk import storage_errors
 
+_AHEAD = timedelta(days=1)
 _AT_ONCE = 16  # conversations in a transaction: the log stays small where the disk is full
 
 
@@ -73,7 +74,9 @@ def why_not_by_age(connection: Connection, root: Path) -> str | None:
     if state != "synchronised":
         told = "is not synchronised" if state == "unsynchronised" else "cannot be told to be synchronised"
         return f"this machine's clock {told}; connect it to a time service (timedatectl set-ntp true)"
-    newest = connection.execute("SELECT max(written_at) FROM message").fetchone()[0]
+    # A message of days ahead came with an import: it says nothing about this clock, and must not stop this for ever.
+    before = time_text(now() + _AHEAD)
+    newest = connection.execute("SELECT max(written_at) FROM message WHERE written_at < ?", (before,)).fetchone()[0]
     if newest is not None and time_text(now()) < newest:
         return f"this machine's clock is earlier than the newest message ({newest[:10]}); set it right"
     return None

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from assistant.history.audit import Event
-from assistant.history.conversation import Conversation, Hit, Message, branch
+from assistant.history.conversation import Conversation, Hit, Message, branch, local
 from assistant.history.details import doubtful, entries, red_flags, source_line
 from assistant.history.json_form import summary_fields
 from assistant.plaintext import plain, plain_line
@@ -116,4 +116,4 @@ def _console() -> Console:
 
 def _minute(time: datetime) -> str:
     """In this machine's time zone."""
-    return f"{time.astimezone():%Y-%m-%d %H:%M}"
+    return f"{local(time):%Y-%m-%d %H:%M}"

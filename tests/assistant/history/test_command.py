@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,29 @@ def test_nothing_commands_the_terminal_even_where_it_was_kept(capsys: pytest.Cap
     print_conversation(conversation, [told])
     print_conversations([conversation])
     assert not {"\x1b", "\u202e", "\x9b"} & set(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("zone", "at"),
+    [
+        ("Asia/Tokyo", datetime(9999, 12, 31, 23, 59, tzinfo=timezone.utc)),
+        ("America/New_York", datetime(1, 1, 1, tzinfo=timezone.utc)),
+    ],
+)
+def test_a_time_that_the_zone_does_not_have_is_shown(
+    home: Home, said: Said, monkeypatch: pytest.MonkeyPatch, zone: str, at: datetime
+) -> None:
+    with closing(home.open()) as history:
+        asked = replace(question("gout"), written_at=at)
+        history.take_in([(Conversation("c" * 32, "gout", at, at, (), asked.id), [asked])], "imported")
+    try:
+        with monkeypatch.context() as there:
+            there.setenv("TZ", zone)
+            time.tzset()
+            for arguments in (["list"], ["show", "cc"], ["search", "gout"]):
+                assert f"{at.year}-{at:%m-%d}" in said(*arguments).replace("000", "")
+    finally:
+        time.tzset()
 
 
 @pytest.mark.parametrize(

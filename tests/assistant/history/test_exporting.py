@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import ROLES, Conversation, Message
+from assistant.history.conversation import ROLES, Conversation, Message, branch
 from assistant.history.details import doubtful
 from assistant.history.exporting import export, import_file
 from assistant.history.json_form import FaultyDocumentError, Found, document_of, read_document
@@ -26,7 +27,7 @@ from models.errors import StorageError
 from tests.assistant.history.conftest import PATIENT, answer, question
 
 TEXTS = st.text(max_size=40)
-TIMES = st.datetimes(datetime(1971, 1, 1), datetime(2900, 1, 1), timezones=st.just(timezone.utc))  # noqa: DTZ001
+TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(timezone.utc))  # noqa: DTZ001
 IDS = st.text("0123456789abcdef", min_size=32, max_size=32)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
@@ -296,6 +297,18 @@ def broken(**changed: Any) -> bytes:
     return json.dumps({"format": "bedside-history", "version": 1, "conversations": conversations}).encode()
 
 
+def chain(length: int) -> bytes:
+    """A conversation of so many messages, each after the one before."""
+    document = json.loads(broken(conversation_tip=f"{length:032x}"))
+    [conversation] = document["conversations"]
+    [message] = conversation["messages"]
+    conversation["messages"] = [
+        {**message, "id": f"{place:032x}", "parent": f"{place - 1:032x}" if place > 1 else None}
+        for place in range(1, length + 1)
+    ]
+    return json.dumps(document).encode()
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -317,8 +330,23 @@ def broken(**changed: Any) -> bytes:
         (broken(message_parent="a" * 32), "does not stand before it"),
         (broken(message_written_at="yesterday"), "is no time"),
         (broken(message_written_at="2026-11-22T12:00:00"), "no time zone"),
-        (broken(message_written_at="0001-01-01T00:00:00+23:59"), "is no time"),
+        (
+            broken(message_written_at="0001-01-01T00:00:00+23:59"),
+            "in the year 1, and may be in 2000 to 2099; set it right",
+        ),
+        (broken(message_written_at="9999-12-31T23:59:59+00:00"), "written_at is in the year 9999"),
+        (broken(conversation_changed_at="9999-12-31T23:59:59+00:00"), "changed_at is in the year 9999"),
+        (broken(conversation_started_at="1999-12-31T23:59:59+00:00"), "started_at is in the year 1999"),
         (broken(message_details=[]), "details are an object"),
+        (broken(message_details={"sources": "x"}), "sources of a message are no list of objects"),
+        (broken(message_details={"sources": [1, 2]}), "sources of a message are no list of objects"),
+        (broken(message_details={"sources": None}), "sources of a message are no list of objects"),
+        (broken(message_details={"sources": [{"n": 1}]}), "source's id is no text"),
+        (broken(message_details={"checks": {}}), "checks of a message are no list of objects"),
+        (broken(message_details={"red_flags": []}), "red_flags of a message is no object"),
+        (broken(message_details={"versions": "1"}), "versions of a message is no object"),
+        (broken(message_details={"usage": 3}), "usage of a message is no object"),
+        (chain(5001), "has 5,001 messages and may have 5,000; divide it"),
         (broken(conversation_tip="c" * 32), "none of its messages"),
         (broken(conversation_id="a" * 32), "was there before"),
         (broken(conversation_tags=["x" * 300]), "short text"),
@@ -332,6 +360,15 @@ def test_what_cannot_be_is_refused_in_one_line(history: History, tmp_path: Path,
     assert "\n" not in str(caught.value)
     assert "nothing was taken in" in str(caught.value)
     assert history.conversations(5) == []
+
+
+def test_the_longest_conversation_is_read_at_once(history: History, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(chain(5000))
+    import_file(history, tmp_path / "x.json")
+    begun = time.perf_counter()
+    messages = history.messages("b" * 32)
+    assert [message.id for message in branch(messages, f"{5000:032x}")] == [message.id for message in messages]
+    assert time.perf_counter() - begun < 2  # some 50 ms; each with each would take minutes
 
 
 @PATIENT

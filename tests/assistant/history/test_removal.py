@@ -158,7 +158,7 @@ def test_never_by_a_clock_of_which_nothing_is_known(history: History, unknown: P
 
 def test_never_by_a_clock_before_the_newest_message(history: History, synchronised: Path) -> None:
     old(history, 5000)
-    old(history, -2, "from the future")
+    old(history, -0.5, "from the future")
     history.set_retention(30)
     removed, reason = history.apply_retention(synchronised)
     assert removed == 0
@@ -167,6 +167,13 @@ def test_never_by_a_clock_before_the_newest_message(history: History, synchronis
     with pytest.raises(HistoryError, match="earlier than the newest message"):
         history.purge(30, synchronised)
     assert history.purge(None, synchronised).conversations == 2
+
+
+def test_a_message_of_years_ahead_does_not_stop_it(history: History, synchronised: Path) -> None:
+    old(history, 5000)
+    ahead = old(history, -3650, "from far ahead")
+    assert history.purge(30, synchronised).conversations == 1
+    assert [each.id for each in history.conversations(5)] == [ahead.id]
 
 
 def test_the_state_of_a_clock(synchronised: Path, unknown: Path) -> None:
