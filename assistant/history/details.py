@@ -50,6 +50,14 @@ def made_with(message: Message) -> Iterator[tuple[str, str]]:
     yield from ((label, str(told)) for label, told in [*found, ("Bedside", versions.get("bedside"))] if told)
 
 
+def evidence(message: Message) -> str:
+    """What was judged of the answer; empty where nothing was. It comes with the first words, and holds for all of them only."""
+    told = message.details.get("evidence")
+    if not told:
+        return ""
+    return str(told) if message.state == "complete" else "not judged as a whole"
+
+
 def source_line(source: Mapping[str, Any]) -> str:
     """A source's number, and where it is from: title, section, date, licence, id."""
     title = ": ".join(str(source[name]) for name in ("title", "section") if source.get(name))

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from assistant.history.conversation import Conversation, Message, branch
-from assistant.history.details import entries, made_with, red_flags, source_line, verdicts
+from assistant.history.details import entries, evidence, made_with, red_flags, source_line, verdicts
 from assistant.history.json_form import Found
 from assistant.plaintext import plain, plain_line
 
@@ -19,11 +19,7 @@ _BULLET, _NUMBER = re.compile(r"^([-+=])"), re.compile(r"^(\d+)([.)])")
 _ADDRESS, _WWW = re.compile(r"://"), re.compile(r"\b(www)\.", re.IGNORECASE)
 _MARK_START, _MARK_END = "\x01", "\x02"  # never in a text: `plain` takes controls away
 _MARK = re.compile(f"{_MARK_START}(.*?){_MARK_END}")
-_NAMED = (
-    ("Evidence", "evidence"),
-    ("Model", "model"),
-    ("Notice", "notice"),
-)
+_NAMED = (("Model", "model"), ("Notice", "notice"))
 _ENDINGS = {"stopped": ", stopped before its end", "failed": ", failed before its end", "writing": ", not yet ended"}
 
 
@@ -105,6 +101,8 @@ def _marked(message: Message) -> str:
 def _facts(message: Message) -> Iterator[tuple[str, str]]:
     for finding in red_flags(message):
         yield "Red flag", finding
+    if judged := evidence(message):
+        yield "Evidence", judged
     for label, name in _NAMED:
         if message.details.get(name):
             yield label, str(message.details[name])

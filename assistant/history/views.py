@@ -11,7 +11,7 @@ from rich.text import Text
 
 from assistant.history.audit import Event
 from assistant.history.conversation import Conversation, Hit, Message, branch, local
-from assistant.history.details import doubtful, entries, red_flags, source_line
+from assistant.history.details import doubtful, entries, evidence, red_flags, source_line
 from assistant.history.json_form import summary_fields
 from assistant.plaintext import plain, plain_line
 
@@ -60,8 +60,9 @@ def _message_lines(message: Message) -> Iterator[Text]:
         yield Text(plain_line(f"{verdict}: {sentence}"), style="yellow")
     for source in entries(message.details, "sources"):
         yield Text(plain_line(source_line(source)))
-    if said := [str(message.details[name]) for name in ("evidence", "model", "notice") if message.details.get(name)]:
-        yield Text(plain_line(" · ".join(said)), style="dim")
+    said = [evidence(message), *(str(message.details.get(name) or "") for name in ("model", "notice"))]
+    if any(said):
+        yield Text(plain_line(" · ".join(filter(None, said))), style="dim")
 
 
 def hit_fields(hit: Hit) -> dict[str, Any]:

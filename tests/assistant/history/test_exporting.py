@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import ROLES, Conversation, Message, branch
+from assistant.history.conversation import ROLES, Conversation, Message, State, branch
 from assistant.history.details import doubtful
 from assistant.history.exporting import export, import_file
 from assistant.history.json_form import FaultyDocumentError, Found, document_of, read_document
 from assistant.history.markdown_form import page, shown
 from assistant.history.store import History
+from assistant.history.views import print_conversation
 from assistant.plaintext import plain, plain_line
 from models.errors import StorageError
 from tests.assistant.history.conftest import PATIENT, answer, question
@@ -177,6 +178,20 @@ def test_a_page_says_what_it_leaves_out_and_what_did_not_end(
     assert "Messages in other branches, which only the JSON form has: 1" in text
     assert "Eat ice" not in text
     assert "UTC, stopped before its end" in text
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed", "writing"])
+def test_the_evidence_of_a_fragment_is_no_verdict(
+    history: History, talked: Conversation, tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = history.messages(talked.id)[1]
+    assert "- Evidence: sufficient" in exported(history, tmp_path / "whole.md", "md")
+    history.change(replace(told, state=state))
+    page_of_it = exported(history, tmp_path / "a.md", "md")
+    print_conversation(talked, history.messages(talked.id))
+    for shown_text in (page_of_it, capsys.readouterr().out):
+        assert "not judged as a whole" in shown_text
+        assert "sufficient" not in shown_text
 
 
 def test_identifiers_are_replaced_and_provenance_stays(history: History, talked: Conversation, tmp_path: Path) -> None:
