@@ -106,12 +106,13 @@ def tag(
     """Give a conversation tags, and a title.
 
     The tags take the place of those that it has: a patient's pseudonym, for instance. They are encrypted like the rest.
+    An empty tag ("") takes all of them away.
     """
+    if not tags and title is None:
+        raise typer.BadParameter('give tags, or --title; "" takes the tags away', param_hint="TAG")
     with _opened(passphrase_file) as history:
         whole_id = _whole_id(history, conversation)
-        if title is not None:
-            history.rename(whole_id, title)
-        history.set_tags(whole_id, tags or [])
+        history.label(whole_id, title, tags or None)
 
 
 @app.command()

@@ -11,6 +11,9 @@ State = Literal["writing", "complete", "stopped", "failed"]
 ROLES: tuple[Role, ...] = get_args(Role)
 STATES: tuple[State, ...] = get_args(State)
 
+MAX_TITLE, MAX_TAG, MAX_TAGS = 1000, 200, 100
+"""Characters of a title and of a tag, and tags of a conversation: as they are written, and as they are brought in."""
+
 
 @dataclass(frozen=True)
 class Message:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import Conversation, Message, now
+from assistant.history.conversation import MAX_TAG, MAX_TITLE, Conversation, Message, now
 from assistant.history.json_form import MAX_FILE_BYTES, FaultyDocumentError, Found, document_of, read_document
 from assistant.history.markdown_form import page
 from assistant.history.redaction import LIMITS, Place, identifiers, moved, redact, replaced
@@ -61,9 +61,9 @@ def _rendered(found: Sequence[Found], form: Form, redacted: bool) -> str:
 
 
 def _redacted(conversation: Conversation, messages: Sequence[Message]) -> Found:
-    renamed = replace(
-        conversation, title=redact(conversation.title), tags=tuple(redact(tag) for tag in conversation.tags)
-    )
+    """A word that stands for another may be longer: what is cut fits where it is brought in again."""
+    title, tags = redact(conversation.title)[:MAX_TITLE], tuple(redact(tag)[:MAX_TAG] for tag in conversation.tags)
+    renamed = replace(conversation, title=title, tags=tags)
     return renamed, [_redacted_message(message) for message in messages]
 
 

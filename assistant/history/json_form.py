@@ -6,12 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NoReturn, cast
 
-from assistant.history.conversation import ROLES, STATES, Conversation, Message, Role, State
+from assistant.history.conversation import (
+    MAX_TAG,
+    MAX_TAGS,
+    MAX_TITLE,
+    ROLES,
+    STATES,
+    Conversation,
+    Message,
+    Role,
+    State,
+)
 from assistant.plaintext import plain_line
 
 FORMAT, VERSION = "bedside-history", 1
 MAX_FILE_BYTES = 256 << 20
-_MAX_TEXT, _MAX_TITLE, _MAX_TAG, _MAX_TAGS = 1 << 20, 1000, 200, 100
+_MAX_TEXT = 1 << 20
 _MAX_DETAILS_BYTES = 4 << 20
 _MAX_MESSAGES = 5000  # of a conversation: a terminal has to show it
 _YEARS = range(2000, 2100)  # of which any machine can tell the time in its own zone
@@ -93,11 +103,11 @@ def _conversations(entries: Sequence[Any]) -> list[Found]:
 
 def _conversation(fields: Row) -> Conversation:
     tags = _list(fields, "tags")
-    _require(len(tags) <= _MAX_TAGS, f"a conversation has at most {_MAX_TAGS} tags")
-    _require(all(isinstance(tag, str) and len(tag) <= _MAX_TAG for tag in tags), "a tag is a short text")
+    _require(len(tags) <= MAX_TAGS, f"a conversation has at most {MAX_TAGS} tags")
+    _require(all(isinstance(tag, str) and len(tag) <= MAX_TAG for tag in tags), "a tag is a short text")
     return Conversation(
         id=_id(fields, "id"),
-        title=_text(fields, "title", _MAX_TITLE),
+        title=_text(fields, "title", MAX_TITLE),
         started_at=_time(fields, "started_at"),
         changed_at=_time(fields, "changed_at"),
         tags=tuple(tags),

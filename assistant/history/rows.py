@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import Conversation, Message
+from assistant.history.conversation import MAX_TAG, MAX_TAGS, MAX_TITLE, Conversation, Message
 from assistant.history.database import Connection
 from assistant.plaintext import plain, plain_line
 
@@ -44,7 +44,7 @@ def insert_conversation(connection: Connection, conversation: Conversation) -> i
     """Add a conversation without messages: its row."""
     row = (
         conversation.id,
-        plain_line(conversation.title),
+        title_text(conversation.title),
         time_text(conversation.started_at),
         time_text(conversation.changed_at),
         tags_text(conversation.tags),
@@ -97,9 +97,23 @@ def _message_of(row: Sequence[Any]) -> Message:
     return Message(found_id, parent, role, text, _time(written_at), state, json.loads(details))
 
 
+def title_text(title: str) -> str:
+    """A title as its column has it: one line. Raises HistoryError where it is too long to be brought in again."""
+    line = plain_line(title)
+    if len(line) > MAX_TITLE:
+        raise HistoryError(f"the title has {len(line):,} characters and may have {MAX_TITLE:,}; give a shorter one")
+    return line
+
+
 def tags_text(tags: Sequence[str]) -> str:
-    """Tags as their column has them: one line each, none twice."""
-    return json.dumps([*dict.fromkeys(filter(None, map(plain_line, tags)))])
+    """Tags as their column has them: one line each, none twice. Raises HistoryError as `title_text`, or for too many."""
+    lines = [*dict.fromkeys(filter(None, map(plain_line, tags)))]
+    longest = max(map(len, lines), default=0)
+    if longest > MAX_TAG:
+        raise HistoryError(f"a tag has {longest:,} characters and may have {MAX_TAG}; give a shorter one")
+    if len(lines) > MAX_TAGS:
+        raise HistoryError(f"there are {len(lines):,} tags and may be {MAX_TAGS}; give fewer")
+    return json.dumps(lines)
 
 
 def _time(text: str) -> datetime:

@@ -111,7 +111,7 @@ class History:
     def start(self, title: str) -> Conversation:
         """A new, empty conversation."""
         begun = now()
-        conversation = Conversation(new_id(), plain_line(title), begun, begun)
+        conversation = Conversation(new_id(), rows.title_text(title), begun, begun)
         with self._writing():
             rows.insert_conversation(self._connection, conversation)
         return conversation
@@ -150,17 +150,26 @@ class History:
             self._connection.execute("UPDATE conversation SET tip = ? WHERE number = ?", (tip, number))
 
     def rename(self, conversation_id: str, title: str) -> None:
-        """Give a conversation another title."""
-        self._update(conversation_id, "title", plain_line(title))
+        """Give a conversation another title. Raises HistoryError where it is empty or too long."""
+        self.label(conversation_id, title, None)
 
     def set_tags(self, conversation_id: str, tags: Sequence[str]) -> None:
         """Give a conversation these tags instead of those that it has: a patient's pseudonym, for instance."""
-        self._update(conversation_id, "tags", rows.tags_text(tags))
+        self.label(conversation_id, None, tags)
 
-    def _update(self, conversation_id: str, column: str, value: str) -> None:
+    def label(self, conversation_id: str, title: str | None, tags: Sequence[str] | None) -> None:
+        """As `rename` and `set_tags`, both or neither; None leaves what is there."""
+        new = {} if title is None else {"title": rows.title_text(title)}
+        if title is not None and not new["title"]:
+            raise HistoryError(
+                "a title has at least one character; give another, or none to keep the one that is there"
+            )
+        if tags is not None:
+            new["tags"] = rows.tags_text(tags)
         with self._writing():
             number = rows.number_of(self._connection, conversation_id)
-            self._connection.execute(f"UPDATE conversation SET {column} = ? WHERE number = ?", (value, number))
+            for column, value in new.items():
+                self._connection.execute(f"UPDATE conversation SET {column} = ? WHERE number = ?", (value, number))
 
     def conversation(self, conversation_id: str) -> Conversation:
         """One conversation. Raises HistoryError where there is none of that name."""

@@ -83,6 +83,17 @@ def test_from_listing_to_removing(said: Said, ids: list[str], tmp_path: Path) ->
     assert "exported: 2" in said("audit")
 
 
+def test_what_is_not_named_stays(said: Said, run: Run, ids: list[str]) -> None:
+    said("tag", ids[0], "bed 4", "gout")
+    said("tag", ids[0], "--title", "Ankle")
+    assert said("list", "--tag", "bed 4").split()[-4:] == ["Ankle", "bed", "4,", "gout"]
+    assert "give tags, or --title" in run("tag", ids[0])[2]
+    assert run("tag", ids[0], "--title", " ")[0] == 1
+    said("tag", ids[0], "")
+    assert said("list", "--tag", "bed 4") == "no conversation\n"
+    assert "Ankle" in said("list")
+
+
 def test_programs_read_json(said: Said, ids: list[str]) -> None:
     listed = json.loads(said("list", "--json"))["conversations"]
     assert [each["id"] for each in listed] == ids[::-1]

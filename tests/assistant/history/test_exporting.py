@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import ROLES, Conversation, Message, State, branch
+from assistant.history.conversation import MAX_TAG, MAX_TAGS, MAX_TITLE, ROLES, Conversation, Message, State, branch
 from assistant.history.details import doubtful
 from assistant.history.exporting import export, import_file
 from assistant.history.json_form import FaultyDocumentError, Found, document_of, read_document
@@ -412,6 +412,35 @@ def test_no_document_ends_in_a_traceback(data: bytes) -> None:
     with closing(History.in_memory()) as history:
         history.take_in(found, "imported")
         page(whole(history), [])
+
+
+@pytest.mark.parametrize("redacted", [False, True])
+def test_the_longest_title_and_tags_come_back(history: History, tmp_path: Path, redacted: bool) -> None:
+    begun = history.start("Dr Li " + "x" * (MAX_TITLE - 6))
+    tags = [f"Dr Li {place:02}".ljust(MAX_TAG, "x") for place in range(MAX_TAGS)]
+    history.set_tags(begun.id, tags)
+    exported(history, tmp_path / "a.json", "json", redacted)
+    with closing(History.in_memory()) as other:
+        assert import_file(other, tmp_path / "a.json").conversations == 1
+        if not redacted:
+            assert whole(other) == whole(history)
+
+
+def test_what_could_not_come_back_is_not_written(history: History) -> None:
+    with pytest.raises(HistoryError, match="title has 1,001 characters and may have 1,000; give a shorter one"):
+        history.start("x" * 1001)
+    begun = history.start("ankle")
+    history.set_tags(begun.id, ["bed 4"])
+    for title, tags, said in (
+        ("x" * 3000, ["new"], "title has 3,000"),
+        (" \x1b\n", ["new"], "at least one character"),
+        ("new", ["y", "x" * 5000], "tag has 5,000"),
+        ("new", [str(number) for number in range(101)], "101 tags"),
+    ):
+        with pytest.raises(HistoryError, match=said):
+            history.label(begun.id, title, tags)
+    kept = history.conversation(begun.id)
+    assert (kept.title, kept.tags) == ("ankle", ("bed 4",))
 
 
 def test_a_message_of_another_conversation_is_refused(history: History, talked: Conversation, tmp_path: Path) -> None:
