@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from assistant.history.conversation import Conversation, Message, new_id, now
+from assistant.history.json_form import Found
 from assistant.history.store import History
 from assistant.history.vault import Vault
 from assistant.history.wrapping import Work
@@ -17,6 +19,12 @@ QUICK = Work(n=2)
 # For properties: what a busy machine takes for one example says nothing about it.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 PASSPHRASE = "correct horse battery"
+TEXTS = st.text(max_size=40)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
 
 
 @dataclass(frozen=True)
@@ -70,3 +78,8 @@ def talk(history: History, *texts: str) -> Conversation:
         last = answer(text, last) if place % 2 and last else question(text, last)
         history.add(begun.id, last)
     return history.conversation(begun.id)
+
+
+def whole(history: History) -> list[Found]:
+    """All that a history holds, the first changed first."""
+    return [(each, history.messages(each.id)) for each in history.conversations(-1)[::-1]]
