@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -108,6 +109,8 @@ def import_file(history: History, path: Path) -> Taken:
         HistoryError: the file cannot be read, or is not what it should be; nothing is taken in then.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe waits for whoever writes into it
+            raise HistoryError(f"{path} is no regular file; name a JSON export")
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from math import isfinite
 from typing import Any, NoReturn, cast
 
 from assistant.history.conversation import (
@@ -24,6 +25,7 @@ MAX_FILE_BYTES = 256 << 20
 _MAX_TEXT = 1 << 20
 _MAX_DETAILS_BYTES = 4 << 20
 _MAX_MESSAGES = 5000  # of a conversation: a terminal has to show it
+_MAX_DIGITS, _MAX_DEPTH = 100, 50
 _YEARS = range(2000, 2100)  # of which any machine can tell the time in its own zone
 _LISTS, _OBJECTS = ("sources", "checks"), ("red_flags", "versions", "usage")
 _ID = re.compile("[0-9a-f]{32}")
@@ -63,14 +65,18 @@ def read_document(data: bytes) -> list[Found]:
         FaultyDocumentError: it is no export of a history, of a newer Bedside, or says something that cannot be.
     """
     try:
-        fields = json.loads(data.decode("utf-8-sig"), parse_constant=_no_number)
+        fields = json.loads(
+            data.decode("utf-8-sig"), parse_constant=_no_number, parse_int=_integer, parse_float=_finite
+        )
         _require(isinstance(fields, dict) and fields.get("format") == FORMAT, "it is no JSON export of a history")
         _require(fields.get("version") == VERSION, f"it has version {fields.get('version')!r}, this reads {VERSION}")
         return _conversations(_list(fields, "conversations"))
     except UnicodeDecodeError as error:
         raise FaultyDocumentError(f"it is not UTF-8 text (byte {error.start})") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise FaultyDocumentError(f"it is no JSON ({plain_line(str(error))})") from None
+    except RecursionError:
+        raise FaultyDocumentError("lists and objects stand too deep in one another") from None
 
 
 class FaultyDocumentError(Exception):
@@ -84,6 +90,17 @@ def _require(holds: bool, fault: str) -> None:
 
 def _no_number(text: str) -> NoReturn:
     raise FaultyDocumentError(f"{text} is no number of JSON")
+
+
+def _integer(text: str) -> int:
+    _require(len(text) <= _MAX_DIGITS, f"a number has {len(text):,} digits and may have {_MAX_DIGITS}")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    """What Python reads as infinity could not be brought in from an export."""
+    _require(isfinite(float(text)), f"{plain_line(text[:40])} is too large a number")
+    return float(text)
 
 
 def _conversations(entries: Sequence[Any]) -> list[Found]:
@@ -153,6 +170,7 @@ def _details(fields: Row) -> Row:
     _require(isinstance(details, dict), "a message's details are an object")
     details = cast("Row", details)
     _require(len(json.dumps(details)) <= _MAX_DETAILS_BYTES, "a message's details are too large")
+    _require(not _is_deeper(details, _MAX_DEPTH), f"a message's details are over {_MAX_DEPTH} lists and objects deep")
     for name in _LISTS:
         entries = details.get(name, [])
         is_right = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
@@ -163,6 +181,19 @@ def _details(fields: Row) -> Row:
     for name in _OBJECTS:
         _require(isinstance(details.get(name, {}), dict), f"{name} of a message is no object")
     return details
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Level by level: whoever shows or redacts it goes as deep as it is."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(each, dict | list) for each in level)
 
 
 def _list(fields: Row, name: str) -> list[Any]:

@@ -1,6 +1,8 @@
 """What is brought in may come from anywhere: it is checked as a whole, and refused in one line."""
 
 import json
+import os
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from assistant.errors import HistoryError
 from assistant.history.conversation import branch
-from assistant.history.exporting import import_file
+from assistant.history.exporting import export, import_file
 from assistant.history.json_form import FaultyDocumentError, read_document
 from assistant.history.markdown_form import page
 from assistant.history.store import History
@@ -44,6 +46,13 @@ def broken(**changed: Any) -> bytes:
     return json.dumps({"format": "bedside-history", "version": 1, "conversations": conversations}).encode()
 
 
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def chain(length: int) -> bytes:
     """A conversation of so many messages, each after the one before."""
     document = json.loads(broken(conversation_tip=f"{length:032x}"))
@@ -61,7 +70,10 @@ def chain(length: int) -> bytes:
     [
         (b"", "no JSON"),
         (b"\xff\xfe", "not UTF-8"),
-        (b"[" * 100_000, "no JSON"),
+        (b"[" * 100_000, "lists and objects stand too deep in one another"),
+        (b"[1e999]", "1e999 is too large a number"),
+        (b"[" + b"9" * 5000 + b"]", "a number has 5,000 digits and may have 100"),
+        (broken(message_details={"a": nested(60)}), "details are over 50 lists and objects deep"),
         (b"[]", "no JSON export of a history"),
         (b'{"format": "bedside-history", "version": 2}', "version 2"),
         (b'{"format": "bedside-history", "version": 1}', "conversations is no list"),
@@ -163,3 +175,20 @@ def test_an_answer_that_was_being_written_elsewhere_is_stopped_here(history: His
 def test_a_missing_file_is_said(history: History, tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match=r"cannot read .*No such file"):
         import_file(history, tmp_path / "none.json")
+
+
+def test_what_is_no_file_is_not_waited_for(history: History, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reading = threading.Timer(2, lambda: (tmp_path / "pipe").write_text(""))  # who waits is let go, and fails
+    reading.daemon = True
+    reading.start()
+    for place in (tmp_path / "pipe", tmp_path, Path(os.devnull)):
+        with pytest.raises(HistoryError, match="is no regular file; name a JSON export"):
+            import_file(history, place)
+    reading.cancel()
+
+
+def test_the_deepest_details_are_shown_and_redacted(history: History, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(broken(message_details={"a": nested(48)}))
+    import_file(history, tmp_path / "x.json")
+    assert export(history, None, tmp_path / "y.json", "json", redacted=True, force=False) == 1
