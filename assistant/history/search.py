@@ -12,6 +12,7 @@ Span = tuple[int, int]
 _START, _END = "\x01", "\x02"  # never in a text: what is stored has no controls
 _SNIPPET, _BEFORE = 180, 40  # characters of a snippet, and of those before the first match
 _MOST_WORDS = 32
+_MORE = 8
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 _TITLES = f"""
 SELECT {CONVERSATION}, coalesce(c.tip, ''), highlight(title_words, 0, ?, ?)
@@ -28,13 +29,12 @@ WHERE message_words MATCH ? ORDER BY message_words.rank, m.number DESC LIMIT ?
 def search(connection: Connection, words: str, limit: int) -> list[Hit]:
     """Titles first, then messages, the best match first: those with all the words, else those with any of them.
 
-    The last word may be the beginning of one. What stands between double quotes is found as it is.
+    Each conversation is found once, by what fits best. The last word may be the beginning of one. What stands between
+    double quotes is found as it is.
     """
     phrases = _phrases(words)
     for joined in dict.fromkeys((" AND ".join(phrases), " OR ".join(phrases)) if phrases else ()):
-        hits = _hits(connection, _TITLES, joined, limit)
-        hits += _hits(connection, _MESSAGES, joined, limit - len(hits))
-        if hits:
+        if hits := _hits(connection, joined, limit):
             return hits
     return []
 
@@ -49,9 +49,24 @@ def _phrases(words: str) -> list[str]:
     return phrases
 
 
-def _hits(connection: Connection, statement: str, query: str, limit: int) -> list[Hit]:
-    rows = connection.execute(statement, (_START, _END, query, limit)) if limit > 0 else ()
-    return [_hit(row) for row in rows]
+def _hits(connection: Connection, query: str, limit: int) -> list[Hit]:
+    found: dict[str, Sequence[Any]] = {}
+    for statement in (_TITLES, _MESSAGES):
+        _add_rows(found, connection, statement, query, limit)
+    return [_hit(row) for row in found.values()]
+
+
+def _add_rows(found: dict[str, Sequence[Any]], connection: Connection, statement: str, query: str, limit: int) -> None:
+    """The best row of each conversation that has none yet; more are asked for where many are of the same ones."""
+    asked = limit
+    while len(found) < limit:
+        rows = connection.execute(statement, (_START, _END, query, asked)).fetchall()
+        for row in rows:
+            if len(found) < limit:
+                found.setdefault(row[0], row)
+        if len(rows) < asked:
+            return
+        asked *= _MORE
 
 
 def _hit(row: Sequence[Any]) -> Hit:

@@ -17,6 +17,7 @@ from assistant.plaintext import plain, plain_line
 
 ID_LENGTH = 8  # so many characters of an id are shown; any that are enough to tell one from the others name it
 _MAX_WIDTH = 100
+_TIME_LENGTH = len("2026-11-22 12:30")
 _UNCOUNTED = ("created", "opened", "passphrase changed", "recovered", "restored")
 _ENDINGS = {"stopped": ", stopped", "failed": ", failed", "writing": ", being written"}
 
@@ -27,8 +28,8 @@ def print_conversations(conversations: Sequence[Conversation]) -> None:
         print("no conversation")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Id", "Last message", "Title", "Tags"):
-        table.add_column(heading, no_wrap=heading != "Title", overflow="fold")
+    for heading, width in (("Id", ID_LENGTH), ("Last message", _TIME_LENGTH), ("Title", None), ("Tags", None)):
+        table.add_column(heading, no_wrap=width is not None, min_width=width, overflow="fold")
     for each in conversations:
         tags = plain_line(", ".join(each.tags))
         table.add_row(each.id[:ID_LENGTH], _minute(each.changed_at), Text(plain_line(each.title)), Text(tags))

@@ -83,6 +83,19 @@ def test_from_listing_to_removing(said: Said, ids: list[str], tmp_path: Path) ->
     assert "exported: 2" in said("audit")
 
 
+@pytest.mark.parametrize("tags", [["x" * 200], ["several words " * 14] * 9, ["t"]])
+def test_ids_and_times_are_whole_beside_long_tags(
+    said: Said, ids: list[str], tags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    said("tag", ids[0], *tags, "--title", "Ankle " * 30)
+    lines = said("list").splitlines()
+    for each in ids:
+        assert any(re.match(each[:8] + r"  20\d\d-\d\d-\d\d \d\d:\d\d  ", line) for line in lines)
+    assert max(map(len, lines)) <= 60
+    assert "Ankle" in "".join(lines)
+
+
 def test_what_is_not_named_stays(said: Said, run: Run, ids: list[str]) -> None:
     said("tag", ids[0], "bed 4", "gout")
     said("tag", ids[0], "--title", "Ankle")

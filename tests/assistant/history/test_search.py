@@ -28,10 +28,18 @@ def test_the_best_comes_first_and_long_texts_are_cut(history: History, talked: T
     talked("q", "word " * 300 + "gout" + " word" * 300)
     talked("gout and gout")
     hits = history.search("gout", 10)
-    assert [hit.conversation.title for hit in hits] == ["gout and gout", "gout and gout", "q"]
-    assert len(hits[2].snippet) < 200
-    assert hits[2].snippet[slice(*hits[2].marked[0])] == "gout"
-    assert len(history.search("gout", 2)) == 2
+    assert [hit.conversation.title for hit in hits] == ["gout and gout", "q"]
+    assert len(hits[1].snippet) < 200
+    assert hits[1].snippet[slice(*hits[1].marked[0])] == "gout"
+    assert len(history.search("gout", 1)) == 1
+
+
+def test_a_conversation_is_found_once(history: History, talked: Talked) -> None:
+    talked("rare", "gout in a longer text than others")
+    talked("q", *["gout"] * 40)
+    talked("gout", "gout")
+    assert [hit.conversation.title for hit in history.search("gout", 3)] == ["gout", "q", "rare"]
+    assert [hit.conversation.title for hit in history.search("gout", 2)] == ["gout", "q"]
 
 
 def test_all_words_before_any_word(history: History, talked: Talked) -> None:
