@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from assistant.plaintext import plain_line
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 PassphraseFile = Annotated[
     Path | None,
@@ -53,6 +55,7 @@ def passphrase(passphrase_file: PassphraseFile = None, new_passphrase_file: _New
         key, code = vault.create(ask_new_passphrase(new_passphrase_file, "--new-passphrase-file"))
         History.open(vault.folder, key).close()
         print(f"conversations are kept in {vault.folder} from now on, encrypted")
+        _say_if_open(vault.folder)
         print_code(code)
         return
     former = ask_passphrase("Present passphrase: ", passphrase_file, "--passphrase-file")
@@ -112,3 +115,11 @@ def status(as_json: AsJson = False) -> None:
         print(f"kept in {vault.folder}, encrypted; key {facts['key_id']}")
         print(f"database: {'missing' if size is None else show_bytes(size)}")
         print(f"clock: {facts['clock']}")
+        _say_if_open(vault.folder)
+
+
+def _say_if_open(folder: Path) -> None:
+    from assistant.history.place import open_to_others
+
+    if said := open_to_others(folder):
+        print(plain_line(said))

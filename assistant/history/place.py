@@ -1,6 +1,7 @@
 """Where a person's history lies, and the names of its files."""
 
 import os
+import stat
 from datetime import datetime
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def former_copies(folder: Path) -> list[Path]:
 def older_file(folder: Path, version: int) -> Path:
     """The database as it was before it became one of a newer format."""
     return folder / f"{_DATABASE}{_OLDER}{version}"
+
+
+def open_to_others(folder: Path) -> str | None:
+    """That others may look into the folder, and what closes it; None where they may not.
+
+    It is said and not mended: somebody chose the folder, and other things of theirs may be in it.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & 0o077:
+        return None
+    return f"others may look into {folder} (mode {mode:o}), though not read the history; close it: chmod 700 {folder}"
 
 
 def make_private(folder: Path) -> None:

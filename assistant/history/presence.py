@@ -8,7 +8,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from assistant.errors import DiskFullError, HistoryError
@@ -26,6 +26,7 @@ def alone(folder: Path) -> Iterator[None]:
     make_private(folder)
     with ExitStack() as held:
         try:
+            os.close(_opened_lock(folder))  # as a file of this user alone, before it is made for everybody
             held.enter_context(only_writer(folder))
         except StorageError:
             raise HistoryError(f"another terminal has the history in {folder} open; close it, then try again") from None
@@ -39,10 +40,7 @@ class Presence:
         self._folder = folder
         self._writer = ""
         self._own: int | None = None
-        try:
-            self._shared = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise HistoryError(f"cannot open the history in {folder} ({error.strerror}); check its owner") from None
+        self._shared = _opened_lock(folder)
         if not _lock(self._shared, fcntl.LOCK_SH):
             os.close(self._shared)
             raise HistoryError(f"the history in {folder} is just being replaced; try again when that has ended")
@@ -87,6 +85,17 @@ class Presence:
             os.close(self._own)
             self._own = None
         os.close(self._shared)
+
+
+def _opened_lock(folder: Path) -> int:
+    """For this user alone, whoever made it: who may open it could hold it, and keep this user out."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise HistoryError(f"cannot open the history in {folder} ({error.strerror}); check its owner") from None
+    with suppress(PermissionError):  # another owner's: it can be held all the same
+        os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _made(path: Path) -> int:

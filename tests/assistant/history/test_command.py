@@ -324,6 +324,21 @@ def test_without_a_terminal_it_says_what_to_give(home: Home) -> None:
     assert done.stderr == "error: there is no terminal to type it on; give --passphrase-file FILE\n"
 
 
+def test_a_folder_that_others_may_look_into_is_said(
+    said: Said, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "chmod" not in said("status", unlock=False)
+    home.folder.chmod(0o755)
+    assert f"(mode 755), though not read the history; close it: chmod 700 {home.folder}\n" in said(
+        "status", unlock=False
+    )
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    chosen.chmod(0o755)
+    monkeypatch.setenv("BEDSIDE_HISTORY", str(chosen))
+    assert f"chmod 700 {chosen}\n" in said("passphrase", "--new-passphrase-file", str(tmp_path / "passphrase"))
+
+
 def test_before_there_is_a_passphrase(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEDSIDE_HISTORY", str(tmp_path / "none"))
     code, _, err = run("list")

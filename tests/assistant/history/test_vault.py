@@ -45,6 +45,12 @@ def test_nobody_else_may_read_it_and_nothing_in_it_tells_the_key(home: Home) -> 
     assert PASSPHRASE.encode() not in written
 
 
+def test_a_lock_that_others_could_hold_is_closed(home: Home) -> None:
+    (home.folder / ".lock").chmod(0o644)
+    home.open().close()
+    assert stat.S_IMODE((home.folder / ".lock").stat().st_mode) == 0o600
+
+
 def test_a_folder_that_somebody_chose_keeps_its_permissions(tmp_path: Path) -> None:
     chosen = tmp_path / "shared"
     chosen.mkdir()
@@ -54,8 +60,7 @@ def test_a_folder_that_somebody_chose_keeps_its_permissions(tmp_path: Path) -> N
     with closing(History.open(chosen, key)) as history:
         talk(history, "words")
         assert stat.S_IMODE(chosen.stat().st_mode) == 0o755
-        kept = [path for path in chosen.iterdir() if path.name != ".lock"]
-        assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in chosen.iterdir()} == {0o600}
 
 
 def test_a_changed_passphrase_leaves_key_and_code(home: Home) -> None:
