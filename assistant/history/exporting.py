@@ -5,18 +5,28 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from assistant.errors import HistoryError
+from assistant.history.clock import MACHINE, clock_state
 from assistant.history.conversation import MAX_TAG, MAX_TITLE, Conversation, Message, now
-from assistant.history.json_form import MAX_FILE_BYTES, FaultyDocumentError, Found, document_of, read_document
+from assistant.history.json_form import (
+    MAX_FILE_BYTES,
+    FaultyDocumentError,
+    Found,
+    document_of,
+    read_document,
+    refuse_times_after,
+)
 from assistant.history.markdown_form import page
 from assistant.history.redaction import LIMITS, Place, identifiers, moved, redact, replaced
 from assistant.history.store import History, Taken
 from models.disk import write_atomically
 
+_AHEAD = timedelta(days=1)  # another machine's clock may be ahead of this one
 Form = Literal["md", "json"]
 NOTICE = (
     "This file is not encrypted. Answers are a model's, for clinicians, not for patients: check them at their sources."
@@ -102,8 +112,10 @@ def _without_places(flags: dict[str, Any]) -> dict[str, Any]:
     return flags | {"findings": kept}
 
 
-def import_file(history: History, path: Path) -> Taken:
+def import_file(history: History, path: Path, root: Path = MACHINE) -> Taken:
     """Take in a JSON export; what is here already stays as it is, so that a file can be imported again.
+
+    `root` is where the state of the clock is read.
 
     Raises:
         HistoryError: the file cannot be read, or is not what it should be; nothing is taken in then.
@@ -118,6 +130,9 @@ def import_file(history: History, path: Path) -> Taken:
     if len(data) > MAX_FILE_BYTES:
         raise HistoryError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB; export in parts, and import those")
     try:
-        return history.take_in(read_document(data), "imported")
+        found = read_document(data)
+        if clock_state(root) == "synchronised":
+            refuse_times_after(found, now() + _AHEAD)
+        return history.take_in(found, "imported")
     except FaultyDocumentError as fault:
         raise HistoryError(f"{path} cannot be imported: {fault}; nothing was taken in") from None

@@ -79,6 +79,17 @@ def read_document(data: bytes) -> list[Found]:
         raise FaultyDocumentError("lists and objects stand too deep in one another") from None
 
 
+def refuse_times_after(found: Iterable[Found], latest: datetime) -> None:
+    """Raise FaultyDocumentError where a conversation says that it is younger: it would never be old enough to be purged."""
+    for conversation, messages in found:
+        times = (conversation.started_at, conversation.changed_at, *(message.written_at for message in messages))
+        _require(
+            max(times) <= latest,
+            f"conversation {conversation.id} has the time {max(times):%Y-%m-%d %H:%M} UTC, which is to come; set it right "
+            f"in the file",
+        )
+
+
 class FaultyDocumentError(Exception):
     """What is wrong with a document."""
 

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import branch
+from assistant.history.conversation import branch, now
 from assistant.history.exporting import export, import_file
 from assistant.history.json_form import FaultyDocumentError, read_document
 from assistant.history.markdown_form import page
@@ -27,15 +28,15 @@ def broken(**changed: Any) -> bytes:
         "parent": None,
         "role": "user",
         "text": "t",
-        "written_at": "2026-11-22T12:00:00+00:00",
+        "written_at": "2020-11-22T12:00:00+00:00",
         "state": "complete",
         "details": {},
     }
     conversation: dict[str, Any] = {
         "id": "b" * 32,
         "title": "t",
-        "started_at": "2026-11-22T12:00:00+00:00",
-        "changed_at": "2026-11-22T12:00:00+00:00",
+        "started_at": "2020-11-22T12:00:00+00:00",
+        "changed_at": "2020-11-22T12:00:00+00:00",
         "tags": [],
         "tip": "a" * 32,
     }
@@ -192,3 +193,19 @@ def test_the_deepest_details_are_shown_and_redacted(history: History, tmp_path: 
     (tmp_path / "x.json").write_bytes(broken(message_details={"a": nested(48)}))
     import_file(history, tmp_path / "x.json")
     assert export(history, None, tmp_path / "y.json", "json", redacted=True, force=False) == 1
+
+
+def test_what_is_of_days_ahead_is_refused_by_a_clock_that_is_right(history: History, tmp_path: Path) -> None:
+    (tmp_path / "unknown").mkdir()
+    root = tmp_path / "right"
+    (root / "run/systemd/timesync").mkdir(parents=True)
+    (root / "run/systemd/timesync/synchronized").touch()
+    soon, later = ((now() + timedelta(hours=hours)).isoformat() for hours in (23, 25))
+    for name in ("message_written_at", "conversation_changed_at", "conversation_started_at"):
+        (tmp_path / "x.json").write_bytes(broken(**{name: later}))
+        with pytest.raises(HistoryError, match="which is to come; set it right in the file; nothing was taken in"):
+            import_file(history, tmp_path / "x.json", root)
+    assert import_file(history, tmp_path / "x.json", tmp_path / "unknown").conversations == 1
+    history.purge(None)
+    (tmp_path / "x.json").write_bytes(broken(message_written_at=soon))
+    assert import_file(history, tmp_path / "x.json", root).conversations == 1
