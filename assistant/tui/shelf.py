@@ -14,7 +14,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from assistant.history.conversation import Conversation, Hit
+from assistant.history.conversation import Conversation, Hit, local
 from assistant.history.exporting import Form, export
 from assistant.history.store import History
 from assistant.plaintext import plain_line
@@ -184,7 +184,7 @@ def _file_name(each: Conversation) -> str:
 
 
 def _line_text(each: Conversation) -> Text:
-    text = Text(f"{each.changed_at.astimezone():%Y-%m-%d %H:%M}  ", no_wrap=True, overflow="ellipsis")
+    text = Text(f"{local(each.changed_at):%Y-%m-%d %H:%M}  ", no_wrap=True, overflow="ellipsis")
     text.append(plain_line(each.title), "bold")
     if each.tags:
         text.append(f"  # {', '.join(map(plain_line, each.tags))}", "italic")
