@@ -7,10 +7,11 @@ from rich.style import Style
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.events import Click
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from assistant.plaintext import plain, plain_line
@@ -19,7 +20,15 @@ from assistant.tui.welcome import HELP
 Result = TypeVar("Result")
 
 
-class Dialog(ModalScreen[Result]):
+class Leaving(Screen[Result]):
+    """A screen that is left once: two Enters that come together must not close the screen below as well."""
+
+    def dismiss(self, result: Result | None = None) -> AwaitComplete:
+        """Leave it with a result; does nothing where it is left already, or something is over it."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()
+
+
+class Dialog(ModalScreen[Result], Leaving[Result]):
     """Something over the conversation; Esc closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close", show=False)]

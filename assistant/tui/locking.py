@@ -6,16 +6,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
+from assistant.tui.dialogs import Leaving
 from models.errors import BedsideError
 
 if TYPE_CHECKING:
     from assistant.tui.privacy import Privacy
 
 
-class LockScreen(Screen[bool]):
+class LockScreen(Leaving[bool]):
     """Asks for the passphrase; True where it was right, None where the history was left alone at the start."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "pass_by", "Without it", show=False)]
@@ -45,6 +45,8 @@ class LockScreen(Screen[bool]):
     @on(Input.Submitted)
     async def unlock(self, event: Input.Submitted) -> None:
         """Try it; scrypt takes its time on purpose."""
+        if not self.is_active:
+            return
         line, fault = self.query_one(Input), self.query_one(".fault", Static)
         line.disabled = True
         fault.update("checking …")

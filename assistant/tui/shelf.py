@@ -107,14 +107,14 @@ class HistoryScreen(Dialog[None]):
     @on(Input.Submitted)
     async def action_open(self) -> None:
         """Enter in the search line opens what is marked."""
-        at = self.query_one(OptionList).highlighted
-        if at is not None:
+        if self.is_active and (at := self.query_one(OptionList).highlighted) is not None:
             await self._open(at)
 
     @on(OptionList.OptionSelected)
     async def open_selected(self, event: OptionList.OptionSelected) -> None:
         """Open it."""
-        await self._open(event.option_index)
+        if self.is_active:
+            await self._open(event.option_index)
 
     async def _open(self, at: int) -> None:
         conversation, message = self._found[at]

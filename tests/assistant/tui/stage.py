@@ -97,6 +97,13 @@ class Stage:
         await self.pilot.pause()
 
 
+async def enter_twice(stage: Stage) -> None:
+    """Two Enters in one piece, as over a slow line."""
+    for _ in range(2):
+        stage.app.post_message(Key("enter", "\r"))
+    await stage.pilot.pause()
+
+
 def play(
     scene: Callable[[Stage], Awaitable[None]],
     folder: Path,

@@ -7,7 +7,7 @@ from textual.widgets import Input
 
 from assistant.tui.dialogs import AskLine
 from assistant.tui.shelf import HistoryScreen
-from tests.assistant.tui.stage import Stage, play
+from tests.assistant.tui.stage import Stage, enter_twice, play
 
 
 async def two_conversations(stage: Stage) -> None:
@@ -37,6 +37,23 @@ def test_a_conversation_is_found_by_its_words_and_goes_on(tmp_path: Path) -> Non
 
     server = play(scene, tmp_path)
     assert [message["content"] for message in server.bodies[2]["messages"]][::2] == ["about clots", "and then?"]
+
+
+def test_two_enters_that_come_together_close_one_screen(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await two_conversations(stage)
+        await stage.pilot.press("down", "r")
+        await stage.until(lambda: isinstance(stage.app.screen, AskLine))
+        await enter_twice(stage)
+        await stage.until(lambda: not isinstance(stage.app.screen, AskLine))
+        assert isinstance(stage.app.screen, HistoryScreen)
+        await stage.pilot.press("slash")
+        await enter_twice(stage)
+        await stage.until(lambda: not isinstance(stage.app.screen, HistoryScreen))
+        assert stage.app.chat.is_active
+        await stage.ask("and then?")
+
+    play(scene, tmp_path)
 
 
 def test_all_turns_of_an_opened_conversation_are_shown(tmp_path: Path) -> None:

@@ -16,17 +16,22 @@ from assistant.tui.link import Link
 from assistant.tui.locking import LockScreen
 from assistant.tui.privacy import Privacy
 from benchmarks.scripted_server import first, piece
-from tests.assistant.tui.stage import Stage, play
+from tests.assistant.tui.stage import Stage, enter_twice, play
 
 PASSPHRASE = "correct horse"
 
 
+async def by_name(stage: Stage, name: str, shown: str) -> None:
+    """A command of the palette."""
+    await stage.pilot.press("ctrl+p")
+    await stage.type(name)
+    await stage.until(lambda: shown in stage.words)
+    await stage.pilot.press("enter")
+
+
 async def set_passphrase(stage: Stage) -> str:
     """Through the palette, as a person does; the recovery code."""
-    await stage.pilot.press("ctrl+p")
-    await stage.type("set a pass")
-    await stage.until(lambda: "Keep conversations" in stage.words)
-    await stage.pilot.press("enter")
+    await by_name(stage, "set a pass", "Keep conversations")
     for _ in range(2):
         await stage.until(lambda: isinstance(stage.app.focused, Input) and not stage.app.focused.value)
         await stage.type(PASSPHRASE)
@@ -160,6 +165,39 @@ def test_the_lock_hides_everything_until_the_passphrase_comes(tmp_path: Path) ->
         assert "anticoagulation" not in stage.words
         await unlock(stage)
         await stage.until(lambda: "secret?" in stage.words)
+
+    play(scene, tmp_path)
+
+
+def test_two_enters_behind_a_passphrase_leave_one_screen(tmp_path: Path) -> None:
+    Vault(tmp_path / "history").create(PASSPHRASE)
+
+    async def scene(stage: Stage) -> None:
+        await stage.pilot.press("escape")
+        await by_name(stage, "unlock", "With its passphrase")
+        await stage.until(
+            lambda: isinstance(stage.app.focused, Input) and stage.app.focused.placeholder == "Passphrase"
+        )
+        await stage.type(PASSPHRASE)
+        await enter_twice(stage)
+        await stage.until(lambda: stage.app.session.storage == "saved")
+        assert stage.app.chat.is_active
+        await stage.ask()
+
+    play(scene, tmp_path)
+
+
+def test_two_enters_behind_the_second_passphrase_show_the_recovery_code(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await by_name(stage, "set a pass", "Keep conversations")
+        await stage.until(lambda: isinstance(stage.app.focused, Input) and stage.app.focused.password)
+        await stage.type(PASSPHRASE)
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "The same passphrase again" in stage.words)
+        await stage.type(PASSPHRASE)
+        await enter_twice(stage)
+        await stage.until(lambda: "Recovery code" in stage.words)
+        assert stage.app.chat in stage.app.screen_stack
 
     play(scene, tmp_path)
 
