@@ -99,9 +99,9 @@ class ChatApp(App[None]):
         self.session.stop()
         self.clear_notifications()
         while self.screen is not self.chat:
-            self.pop_screen()
+            self.screen.dismiss(None)
         if self.privacy.can_lock:
-            await self.push_screen(LockScreen(self.privacy))
+            await self.push_screen(LockScreen(self, self.privacy))
         else:
             await self.privacy.wipe(self)
 

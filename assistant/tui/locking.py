@@ -12,29 +12,29 @@ from assistant.tui.dialogs import Leaving
 from models.errors import BedsideError
 
 if TYPE_CHECKING:
+    from assistant.tui.app import ChatApp
     from assistant.tui.privacy import Privacy
 
+_GO_ON = "Enter unlocks · Esc goes on in memory, the history stays as it is"
 
-class LockScreen(Leaving[bool]):
-    """Asks for the passphrase; True where it was right, None where the history was left alone at the start."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "pass_by", "Without it", show=False)]
+class PassphraseScreen(Leaving[bool]):
+    """Asks for the passphrase of the history; True where it was right, None where the history was left alone."""
 
-    def __init__(self, privacy: "Privacy", *, at_start: bool = False) -> None:
+    HEAD: ClassVar[str] = "Bedside · your history is locked"
+    KEYS: ClassVar[str] = _GO_ON
+
+    def __init__(self, chat: "ChatApp", privacy: "Privacy") -> None:
         super().__init__()
-        self._privacy, self._at_start = privacy, at_start
+        self._chat, self._privacy = chat, privacy
 
     def compose(self) -> ComposeResult:
         """A line for the passphrase."""
-        title = "Bedside · your history is locked" if self._at_start else "Bedside · locked"
-        keys = (
-            "Enter unlocks · Esc goes on in memory, the history stays as it is" if self._at_start else "Enter unlocks"
-        )
         with Vertical(classes="box"):
-            yield Static(title, classes="title", markup=False)
+            yield Static(self.HEAD, classes="title", markup=False)
             yield Input(password=True, placeholder="Passphrase")
             yield Static("", classes="fault", markup=False)
-            yield Static(f"{keys} · Ctrl+Q quits", classes="keys", markup=False)
+            yield Static(f"{self.KEYS} · Ctrl+Q quits", classes="keys", markup=False)
             yield Static("Forgotten? `bedside history recover` takes the recovery code.", classes="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -50,17 +50,32 @@ class LockScreen(Leaving[bool]):
         line, fault = self.query_one(Input), self.query_one(".fault", Static)
         line.disabled = True
         fault.update("checking …")
+        told = ""
         try:
-            await self._privacy.unlock(event.value)
+            await self._privacy.unlock(self._chat, event.value)
         except BedsideError as error:
-            fault.update(f"! {error}")
+            told = f"! {error}"
+        if not told and self.is_active:
+            self.dismiss(True)
+        elif self.is_attached:
+            fault.update(told)
             line.disabled = False
             line.value = ""
             line.focus()
-            return
-        self.dismiss(True)
 
-    def action_pass_by(self) -> None:
-        """Only before anything was shown."""
-        if self._at_start:
-            self.dismiss(None)
+
+class UnlockScreen(PassphraseScreen):
+    """Asks for the passphrase while conversations are in memory; Esc leaves the history as it is. It locks nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Without it", show=False)]
+
+    def action_leave(self) -> None:
+        """Go on without the history."""
+        self.dismiss(None)
+
+
+class LockScreen(PassphraseScreen):
+    """Hides everything, until the passphrase comes."""
+
+    HEAD = "Bedside · locked"
+    KEYS = "Enter unlocks"

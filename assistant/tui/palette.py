@@ -78,6 +78,8 @@ async def set_passphrase(app: "ChatApp") -> None:
     if not first:
         return
     second = await app.push_screen_wait(AskLine("The same passphrase again", hidden=True))
+    if not second:
+        return
     if second != first:
         say(app, "the two were not the same; nothing was set", "warning")
         return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from assistant.history.store import History
 from assistant.history.vault import Vault
 from assistant.tui.keeper import Keeper
-from assistant.tui.locking import LockScreen
+from assistant.tui.locking import UnlockScreen
 from assistant.tui.reader import in_thread
 from assistant.tui.session import Storage
 
@@ -44,25 +44,25 @@ class Privacy:
 
     async def ask(self, app: "ChatApp") -> None:
         """Ask for the passphrase of the history; Esc leaves it as it is."""
+        await app.push_screen(UnlockScreen(app, self))
 
-        async def answered(opened: bool | None) -> None:
-            if opened and app.session.storage == "memory":
-                await app.session.use(self._kept, "saved")
-
-        await app.push_screen(LockScreen(self, at_start=True), answered)
-
-    async def unlock(self, passphrase: str) -> None:
+    async def unlock(self, app: "ChatApp", passphrase: str) -> None:
         """Check the passphrase, and open the history where it is not open yet. Raises HistoryError."""
         key = await in_thread(lambda: self._vault.unlock(passphrase))
         if not self.is_open:
-            await self._open(key)
+            await self._open(app, key)
 
-    async def _open(self, key: bytes) -> None:
-        """The history instead of that in memory, which it takes over."""
+    async def _open(self, app: "ChatApp", key: bytes) -> None:
+        """The history instead of that in memory, which it takes over with the conversation that is open."""
+        session = app.session
         keeper = Keeper(lambda: History.open(self._folder, key))
         await keeper.opened()
+        await session.settled()
         await keeper.adopt(self._kept)
         self._kept, self.is_open = keeper, True
+        if session.storage == "memory":
+            session.book.keeper, session.storage = keeper, "saved"
+            app.chat.grew()
 
     async def create(self, app: "ChatApp", passphrase: str) -> str:
         """Set a passphrase: from now on conversations are saved, those in memory as well. The recovery code.
@@ -73,10 +73,7 @@ class Privacy:
         session.stop()
         await session.settled()
         key, code = await in_thread(lambda: self._vault.create(passphrase))
-        await self._open(key)
-        if session.storage == "memory":
-            session.book.keeper, session.storage = self._kept, "saved"
-            app.chat.grew()
+        await self._open(app, key)
         return code
 
     async def incognito(self, app: "ChatApp") -> None:

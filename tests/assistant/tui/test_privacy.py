@@ -13,7 +13,7 @@ from assistant.history.vault import Vault
 from assistant.tui.app import ChatApp
 from assistant.tui.dialogs import Words
 from assistant.tui.link import Link
-from assistant.tui.locking import LockScreen
+from assistant.tui.locking import LockScreen, UnlockScreen
 from assistant.tui.privacy import Privacy
 from benchmarks.scripted_server import first, piece
 from tests.assistant.tui.stage import Stage, enter_twice, play
@@ -58,7 +58,7 @@ def test_a_passphrase_keeps_what_was_in_memory_and_opens_it_at_the_next_start(tm
         await stage.ask("after?")
 
     async def second_time(stage: Stage) -> None:
-        assert isinstance(stage.app.screen, LockScreen)
+        assert isinstance(stage.app.screen, UnlockScreen)
         await unlock(stage, "wrong one")
         await stage.until(lambda: "!" in stage.words and not stage.app.screen.query_one(Input).disabled)
         await unlock(stage)
@@ -167,6 +167,43 @@ def test_the_lock_hides_everything_until_the_passphrase_comes(tmp_path: Path) ->
         await stage.until(lambda: "secret?" in stage.words)
 
     play(scene, tmp_path)
+
+
+def test_what_asks_for_the_passphrase_of_the_history_does_not_keep_the_lock_away(tmp_path: Path) -> None:
+    Vault(tmp_path / "history").create(PASSPHRASE)
+
+    async def scene(stage: Stage) -> None:
+        await stage.pilot.press("escape")
+        await stage.ask("secret?")
+        await by_name(stage, "unlock", "With its passphrase")
+        await stage.until(lambda: isinstance(stage.app.screen, UnlockScreen))
+        await stage.until(lambda: isinstance(stage.app.screen, LockScreen))
+        await stage.pilot.press("escape", "escape")
+        assert "secret?" not in stage.words
+        await unlock(stage)
+        await stage.until(lambda: "secret?" in stage.words)
+
+    play(scene, tmp_path, lock_s=3.0)
+
+
+def test_the_lock_opens_the_history_as_the_start_does(tmp_path: Path) -> None:
+    Vault(tmp_path / "history").create(PASSPHRASE)
+
+    async def scene(stage: Stage) -> None:
+        await stage.pilot.press("escape")
+        await stage.ask("before?")
+        await stage.pilot.press("ctrl+l")
+        await stage.until(lambda: isinstance(stage.app.screen, LockScreen))
+        await unlock(stage)
+        await stage.until(lambda: "saved, encrypted" in stage.words)
+        await stage.ask("after?")
+
+    play(scene, tmp_path)
+    history = History.open(tmp_path / "history", Vault(tmp_path / "history").unlock(PASSPHRASE))
+    (conversation,) = history.conversations(9)
+    told = [message.text for message in history.messages(conversation.id) if message.role == "user"]
+    history.close()
+    assert told == ["before?", "after?"]
 
 
 def test_two_enters_behind_a_passphrase_leave_one_screen(tmp_path: Path) -> None:
