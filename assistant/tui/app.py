@@ -1,5 +1,6 @@
 """The application: its screens, themes and commands, and the lock behind an idle keyboard."""
 
+import asyncio
 import gc
 import sys
 import time
@@ -15,7 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from assistant.tui.chat import ChatScreen
-from assistant.tui.dialogs import Help
+from assistant.tui.dialogs import Help, RecoveryCode
 from assistant.tui.link import Link
 from assistant.tui.locking import LockScreen
 from assistant.tui.notices import copy, say
@@ -51,6 +52,9 @@ class ChatApp(App[None]):
         self.animation_level = "none"  # calm, and little to send over a slow line
         self._lock_s, self._used_at, self._warned = lock_s, time.monotonic(), False
         self.privacy = privacy
+        self.unlocked = asyncio.Event()
+        """Set for as long as the conversation can be seen."""
+        self.unlocked.set()
         self.chat = ChatScreen(lambda view: Session(link, knowledge, view))
 
     @property
@@ -78,7 +82,7 @@ class ChatApp(App[None]):
     @property
     def is_locked(self) -> bool:
         """Whether only the passphrase helps."""
-        return any(isinstance(screen, LockScreen) for screen in self.screen_stack)
+        return not self.unlocked.is_set()
 
     async def _look_at_the_clock(self) -> None:
         idle_s = time.monotonic() - self._used_at
@@ -98,10 +102,11 @@ class ChatApp(App[None]):
             return
         self.session.stop()
         self.clear_notifications()
-        while self.screen is not self.chat:
+        while self.screen is not self.chat and not isinstance(self.screen, RecoveryCode):
             self.screen.dismiss(None)
         if self.privacy.can_lock:
-            await self.push_screen(LockScreen(self, self.privacy))
+            self.unlocked.clear()
+            await self.push_screen(LockScreen(self, self.privacy), lambda _: self.unlocked.set())
         else:
             await self.privacy.wipe(self)
 

@@ -92,23 +92,39 @@ class Confirm(Dialog[bool]):
         self.dismiss(True)
 
 
-class Words(Dialog[None]):
-    """Something to be read."""
+class RecoveryCode(Dialog[None]):
+    """Shows the recovery code, once: it goes only when its last group is typed, and stays where it is behind the lock."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,q", "leave", "Close", show=False)]
-
-    def __init__(self, title: str, words: str, code: str = "") -> None:
+    def __init__(self, code: str) -> None:
         super().__init__()
-        self._title_text, self._words, self._code = title, words, code
+        self._code = code
 
     def compose(self) -> ComposeResult:
-        """Title, words, and what is to be copied by hand."""
+        """What it is for, the code, and a line for its last group."""
+        told = (
+            "Without the passphrase this code alone opens your history. It is shown once and kept nowhere: write it "
+            "down, and keep it where you keep keys."
+        )
         with Vertical(classes="box"):
-            yield Static(self._title_text, classes="title", markup=False)
-            yield Static(self._words, classes="words", markup=False)
-            if self._code:
-                yield Static(self._code, classes="code", markup=False)
-            yield Static(clickable(("Enter or Esc closes", "leave")), classes="keys")
+            yield Static("Recovery code", classes="title", markup=False)
+            yield Static(told, classes="words", markup=False)
+            yield Static(self._code, classes="code", markup=False)
+            yield Input(placeholder="Its last five letters and digits, as you wrote them down")
+            yield Static("", classes="fault", markup=False)
+            yield Static("Enter closes it for good, once they are right", classes="keys", markup=False)
+
+    @on(Input.Submitted)
+    def take(self, event: Input.Submitted) -> None:
+        """Whoever has its end has written it down."""
+        if event.value.strip().upper() == self._code.rsplit("-", 1)[-1]:
+            self.dismiss(None)
+        else:
+            self.action_leave()
+
+    def action_leave(self) -> None:
+        """Neither Esc nor a click closes it."""
+        if self.is_active:
+            self.query_one(".fault", Static).update("! write the code down, then type its last group here")
 
 
 class Help(Dialog[None]):

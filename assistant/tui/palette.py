@@ -8,7 +8,7 @@ from textual.app import SystemCommand
 
 from assistant.knowledge.installed import installed_files
 from assistant.knowledge.library import STARTER
-from assistant.tui.dialogs import AskLine, Words
+from assistant.tui.dialogs import AskLine, RecoveryCode
 from assistant.tui.notices import say
 from assistant.tui.themes import BY_NAME
 from models.builtin import REFERENCE_ID
@@ -88,8 +88,5 @@ async def set_passphrase(app: "ChatApp") -> None:
     except BedsideError as error:
         say(app, str(error), "error")
         return
-    told = (
-        "Without the passphrase this code alone opens your history. It is shown once and kept nowhere: write it down, "
-        "and keep it where you keep keys."
-    )
-    await app.push_screen_wait(Words("Recovery code", told, code))
+    await app.unlocked.wait()  # it may have locked meanwhile, and the code goes only to whoever can unlock
+    await app.push_screen_wait(RecoveryCode(code))

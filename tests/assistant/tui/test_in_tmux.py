@@ -1,6 +1,7 @@
 """One session from beginning to end in tmux, with the reference model on a private server (`make test-slow`)."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,7 @@ def set_a_passphrase(tmux: Tmux) -> None:
     tmux.type(PASSPHRASE)
     tmux.press("Enter")
     tmux.until("Recovery code")
+    tmux.type(re.findall(r"-([0-9A-Z]{5})\b", tmux.screen)[-1])
     tmux.press("Enter")
     tmux.until("saved, encrypted")
 

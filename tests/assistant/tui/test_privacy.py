@@ -11,7 +11,6 @@ from textual.widgets import Input
 from assistant.history.store import History
 from assistant.history.vault import Vault
 from assistant.tui.app import ChatApp
-from assistant.tui.dialogs import Words
 from assistant.tui.link import Link
 from assistant.tui.locking import LockScreen, UnlockScreen
 from assistant.tui.privacy import Privacy
@@ -31,15 +30,22 @@ async def by_name(stage: Stage, name: str, shown: str) -> None:
 
 async def set_passphrase(stage: Stage) -> str:
     """Through the palette, as a person does; the recovery code."""
+    await ask_for_the_code(stage)
+    code = str(stage.app.screen.query_one(".code").render())
+    await stage.type(code[-5:].lower())
+    await stage.pilot.press("enter")
+    await stage.until(lambda: stage.app.chat.is_active)
+    return code
+
+
+async def ask_for_the_code(stage: Stage) -> None:
+    """Set a passphrase, until its recovery code is shown."""
     await by_name(stage, "set a pass", "Keep conversations")
     for _ in range(2):
         await stage.until(lambda: isinstance(stage.app.focused, Input) and not stage.app.focused.value)
         await stage.type(PASSPHRASE)
         await stage.pilot.press("enter")
-    await stage.until(lambda: isinstance(stage.app.screen, Words))
-    code = str(stage.app.screen.query_one(".code").render())
-    await stage.pilot.press("enter")
-    return code
+    await stage.until(lambda: "Recovery code" in stage.words)
 
 
 async def unlock(stage: Stage, passphrase: str = PASSPHRASE) -> None:
@@ -204,6 +210,28 @@ def test_the_lock_opens_the_history_as_the_start_does(tmp_path: Path) -> None:
     told = [message.text for message in history.messages(conversation.id) if message.role == "user"]
     history.close()
     assert told == ["before?", "after?"]
+
+
+def test_the_recovery_code_stays_until_its_end_is_typed(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await ask_for_the_code(stage)
+        code = str(stage.app.screen.query_one(".code").render())
+        await stage.pilot.press("enter", "escape")
+        await stage.pilot.click(offset=(1, 1))
+        await enter_twice(stage)
+        await stage.type("wrong")
+        await stage.pilot.press("enter")
+        assert code in stage.words
+        await stage.pilot.press("ctrl+l")
+        await stage.until(lambda: isinstance(stage.app.screen, LockScreen))
+        assert code not in stage.words
+        await unlock(stage)
+        await stage.until(lambda: code in stage.words)
+        stage.app.screen.query_one(Input).value = code[-5:]
+        await stage.pilot.press("enter")
+        await stage.until(lambda: stage.app.chat.is_active)
+
+    play(scene, tmp_path)
 
 
 def test_two_enters_behind_a_passphrase_leave_one_screen(tmp_path: Path) -> None:
