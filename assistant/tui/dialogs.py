@@ -1,6 +1,6 @@
 """Small questions over the conversation: a line of text, a passphrase, yes or no; and words to be read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeVar
 
 from rich.style import Style
@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 
 from assistant.plaintext import plain, plain_line
 from assistant.tui.welcome import HELP
+from models.errors import BedsideError
 
 Result = TypeVar("Result")
 
@@ -53,22 +54,31 @@ def clickable(*actions: tuple[str, str]) -> Text:
 
 
 class AskLine(Dialog[str]):
-    """Asks for a line of text; None where it was left."""
+    """Asks for a line of text; None where it was left. What `check` raises a BedsideError for is refused and asked again."""
 
-    def __init__(self, title: str, text: str = "", *, hidden: bool = False) -> None:
+    def __init__(
+        self, title: str, text: str = "", *, hidden: bool = False, check: Callable[[str], object] | None = None
+    ) -> None:
         super().__init__()
-        self._asked, self._text, self._hidden = title, plain_line(text), hidden
+        self._asked, self._text, self._hidden, self._check = title, plain_line(text), hidden, check
 
     def compose(self) -> ComposeResult:
         """A title and a line."""
         with Vertical(classes="box"):
             yield Static(self._asked, classes="title", markup=False)
             yield Input(self._text, password=self._hidden)
+            yield Static("", classes="fault", markup=False)
             yield Static("Enter takes it · Esc leaves", classes="keys", markup=False)
 
     @on(Input.Submitted)
     def take(self, event: Input.Submitted) -> None:
-        """The line as it stands."""
+        """The line as it stands, where it will do."""
+        try:
+            if self._check is not None:
+                self._check(event.value)
+        except BedsideError as error:
+            self.query_one(".fault", Static).update(f"! {error}")
+            return
         self.dismiss(plain_line(event.value) if not self._hidden else event.value)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import SystemCommand
 
+from assistant.history.vault import MIN_PASSPHRASE_LENGTH, check_passphrase
 from assistant.knowledge.installed import installed_files
 from assistant.knowledge.library import STARTER
 from assistant.tui.dialogs import AskLine, RecoveryCode
@@ -74,7 +75,8 @@ def _library(app: "ChatApp", name: str) -> None:
 
 async def set_passphrase(app: "ChatApp") -> None:
     """Ask for it twice, set it, and show the recovery code once."""
-    first = await app.push_screen_wait(AskLine("A passphrase for your history: at least 8 characters", hidden=True))
+    title = f"A passphrase for your history: at least {MIN_PASSPHRASE_LENGTH} characters"
+    first = await app.push_screen_wait(AskLine(title, hidden=True, check=check_passphrase))
     if not first:
         return
     second = await app.push_screen_wait(AskLine("The same passphrase again", hidden=True))

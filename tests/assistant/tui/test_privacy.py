@@ -212,6 +212,20 @@ def test_the_lock_opens_the_history_as_the_start_does(tmp_path: Path) -> None:
     assert told == ["before?", "after?"]
 
 
+def test_a_passphrase_that_is_too_short_is_refused_before_it_is_asked_for_again(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await by_name(stage, "set a pass", "Keep conversations")
+        await stage.until(lambda: isinstance(stage.app.focused, Input) and stage.app.focused.password)
+        await stage.type("short")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "! a passphrase needs at least 8 characters" in stage.words)
+        await stage.type(" no longer")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "The same passphrase again" in stage.words)
+
+    play(scene, tmp_path)
+
+
 def test_the_recovery_code_stays_until_its_end_is_typed(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await ask_for_the_code(stage)
