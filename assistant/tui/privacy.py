@@ -44,7 +44,8 @@ class Privacy:
 
     async def ask(self, app: "ChatApp") -> None:
         """Ask for the passphrase of the history; Esc leaves it as it is."""
-        await app.push_screen(UnlockScreen(app, self))
+        if not isinstance(app.screen, UnlockScreen):  # the palette opens over the one of the start as well
+            await app.push_screen(UnlockScreen(app, self))
 
     async def unlock(self, app: "ChatApp", passphrase: str) -> None:
         """Check the passphrase, and open the history where it is not open yet. Raises HistoryError."""

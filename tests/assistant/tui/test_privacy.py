@@ -1,10 +1,12 @@
 """Memory, the encrypted history, incognito, and the lock behind an idle keyboard."""
 
+import asyncio
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -243,6 +245,39 @@ def test_the_recovery_code_stays_until_its_end_is_typed(tmp_path: Path) -> None:
         await stage.until(lambda: code in stage.words)
         stage.app.screen.query_one(Input).value = code[-5:]
         await stage.pilot.press("enter")
+        await stage.until(lambda: stage.app.chat.is_active)
+
+    play(scene, tmp_path)
+
+
+def test_a_lock_before_the_recovery_code_is_shown_comes_first(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await by_name(stage, "set a pass", "Keep conversations")
+        await stage.until(lambda: isinstance(stage.app.focused, Input) and stage.app.focused.password)
+        await stage.type(PASSPHRASE)
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "The same passphrase again" in stage.words)
+        await stage.type(PASSPHRASE)
+        stage.app.post_message(Key("enter", "\r"))
+        while not stage.app.privacy.can_lock:  # and not a moment longer: the history is being opened now
+            await asyncio.sleep(0)
+        await stage.app.action_lock()
+        await stage.until(lambda: stage.app.session.storage == "saved")
+        await stage.pilot.pause(0.2)
+        assert isinstance(stage.app.screen, LockScreen)
+        await unlock(stage)
+        await stage.until(lambda: "Recovery code" in stage.words)
+
+    play(scene, tmp_path)
+
+
+def test_the_prompt_of_the_start_is_asked_once(tmp_path: Path) -> None:
+    Vault(tmp_path / "history").create(PASSPHRASE)
+
+    async def scene(stage: Stage) -> None:
+        await by_name(stage, "unlock", "With its passphrase")
+        await stage.until(lambda: isinstance(stage.app.screen, UnlockScreen))
+        await unlock(stage)
         await stage.until(lambda: stage.app.chat.is_active)
 
     play(scene, tmp_path)
