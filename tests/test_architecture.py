@@ -32,7 +32,7 @@ DOORS = {
     "jtop": ["device/sources/jtop_child.py"],
     "pynvml": ["device/sources/nvml.py"],
 }
-DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))] if path.exists()]
+DOCUMENTS = [ROOT / "README.md", *(ROOT / package / "README.md" for package in PACKAGES)]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -111,6 +111,27 @@ def test_the_import_contracts_hold() -> None:
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def links() -> list[tuple[Path, str]]:
+    found = [
+        (document, link)
+        for document in DOCUMENTS
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8"))
+    ]
+    return [(document, link) for document, link in found if "://" not in link]
+
+
+@pytest.mark.parametrize(
+    ("document", "link"), links(), ids=lambda part: name_of(part) if isinstance(part, Path) else part
+)
+def test_links_of_documents_lead_somewhere(document: Path, link: str) -> None:
+    name, _, section = link.partition("#")
+    target = document.parent / name if name else document
+    assert target.is_file(), f"{target} does not exist"
+    if section:
+        headings = re.findall(r"^#+ +(.+)$", target.read_text("utf-8"), re.MULTILINE)
+        assert section in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def documented_commands() -> list[str]:
