@@ -1,66 +1,16 @@
 """One session from beginning to end in tmux, with the reference model on a private server (`make test-slow`)."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.assistant.conftest import IGNORED
+from tests.assistant.tui.tmux import Tmux, end_servers
 
 PASSPHRASE = "correct horse"
-Keys = Callable[..., None]
-
-
-class Tmux:
-    """A terminal of 80 columns and 24 lines on a tmux server of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._socket = folder / "tmux"
-        environment = {
-            **os.environ, "XDG_RUNTIME_DIR": str(folder), "BEDSIDE_HISTORY": str(folder / "history"),
-            "BEDSIDE_HOME": str(folder / "home"), "BEDSIDE_LIBRARIES": str(folder / "none"), "TERM": "xterm-256color",
-        }  # fmt: skip
-        chat = [sys.executable, *IGNORED, "-m", "assistant", "chat"]
-        self._tmux("-f", os.devnull, "new-session", "-d", "-x", "80", "-y", "24", *chat, environment=environment)
-
-    def _tmux(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
-        command = ["tmux", "-S", str(self._socket), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=20).stdout
-
-    @property
-    def screen(self) -> str:
-        return self._tmux("capture-pane", "-p")
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self._tmux("send-keys", key)
-            time.sleep(0.05)
-
-    def type(self, text: str) -> None:
-        self._tmux("send-keys", "-l", text)
-        time.sleep(0.2)
-
-    def until(self, words: str, timeout_s: float = 60.0, *, gone: bool = False) -> None:
-        deadline = time.monotonic() + timeout_s
-        while (words in " ".join(self.screen.split())) is gone:
-            assert time.monotonic() < deadline, f"{words!r}: {self.screen}"
-            time.sleep(0.05)
-
-    @property
-    def is_running(self) -> bool:
-        command = ["tmux", "-S", str(self._socket), "has-session"]
-        return subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 0
-
-    def close(self) -> None:
-        if self.is_running:
-            self._tmux("kill-server")
 
 
 @pytest.fixture
@@ -71,10 +21,7 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
     running = Tmux(tmp_path)
     yield running
     running.close()
-    for process in psutil.process_iter(["cmdline"]):
-        if "serve" in (arguments := process.info["cmdline"] or ()) and any(str(tmp_path) in each for each in arguments):
-            process.terminate()
-            process.wait(30)
+    end_servers(tmp_path)
 
 
 def by_name(tmux: Tmux, words: str, shown: str) -> None:
@@ -114,7 +61,7 @@ def ask_open_a_passage_and_stop(tmux: Tmux) -> None:
     tmux.until("» quoted in the answer", gone=True)
 
     tmux.type("And in pregnancy?")
-    tmux._tmux("send-keys", "Enter", "Escape")
+    tmux.tmux("send-keys", "Enter", "Escape")
     tmux.until("■ stopped")
     tmux.until("And in pregnancy?")
     tmux.press("C-u", "Escape")
