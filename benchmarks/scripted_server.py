@@ -97,6 +97,9 @@ class ScriptedServer:
         elif path == "/tokenize":
             count = len(json.loads(body)["prompt"].split())
             await _whole(send, {"tokens": [], "count": count, "max_model_len": 2048})
+        elif path == "/v1/knowledge/search" and (wanted := json.loads(body)["libraries"]) != ["starter"]:
+            told = f"no library named {wanted[0]!r} (available: starter); name one of these, or on or off"
+            await _whole(send, {"error": {"message": told}}, 404)
         else:
             await _whole(send, {"data": [{"id": "reference"}]})
 

@@ -73,6 +73,11 @@ class Connection:
             told = found.json()
             return int(told["count"]), int(told["max_model_len"])
 
+    def check_library(self, name: str) -> None:
+        """Raises ServerError, with the names that there are, where the server has no library of that name to read."""
+        with self._faults():
+            _check(self._client.post("/v1/knowledge/search", json={"query": name, "libraries": [name], "k": 1}))
+
     def chat(self, body: dict[str, Any], stop: Stop | None = None) -> Iterator[dict[str, Any]]:
         """The chunks of an answer. Closing the iterator early, or `stop` from another thread, ends the request on the server."""
         return self._stream("POST", "/v1/chat/completions", {**body, "stream": True}, stop)

@@ -21,7 +21,10 @@ class Book:
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
         self.conversation: Conversation | None = None
-        self.messages: list[Message] = []
+        self._messages: dict[str, Message] = {}
+        """By id, in the order in which they were written."""
+        self._following: dict[str | None, list[str]] = {}
+        """Ids of the messages after each; looked up for every turn, of which a conversation may have thousands."""
         self.tip: str | None = None
         self._saved: set[str] = set()
         """Ids of the messages that the history has, or is being given."""
@@ -30,18 +33,24 @@ class Book:
     @property
     def exchanges(self) -> list[Exchange]:
         """The branch that is shown."""
-        return exchanges(branch(self.messages, self.tip))
+        return exchanges(branch(list(self._messages.values()), self.tip))
 
     def close(self) -> None:
         """Go on with no conversation."""
-        self.conversation, self.messages, self.tip = None, [], None
-        self._saved = set()
+        self.conversation = None
+        self._hold((), None)
+
+    def _hold(self, messages: Sequence[Message], tip: str | None) -> None:
+        """These and no others, all of which the history has."""
+        self._messages, self._following = {}, {}
+        self._take(messages)
+        self.tip, self._saved = tip, set(self._messages)
 
     async def open(self, conversation: Conversation) -> None:
         """Go on with one of the history. Raises HistoryError."""
-        self.messages = await self.keeper.call(lambda history: history.messages(conversation.id))
-        self.conversation, self.tip = conversation, conversation.tip
-        self._saved = {message.id for message in self.messages}
+        messages = await self.keeper.call(lambda history: history.messages(conversation.id))
+        self.conversation = conversation
+        self._hold(messages, conversation.tip)
 
     def ask(self, text: str, note: str | None, knowledge: Knowledge, instead_of: Exchange | None = None) -> Exchange:
         """A new question behind the branch that is shown, or in the place of another, with a message for its answer."""
@@ -54,17 +63,20 @@ class Book:
         told.append(_message(kept.id if kept else parent, "user", text, "complete", {"knowledge": knowledge}))
         told.append(_message(told[-1].id, "assistant", "", "writing", {}))
         self._take(told)
+        self.tip = told[-1].id
         return Exchange(told[-2], kept, told[-1])
 
     def ask_again(self, exchange: Exchange) -> Exchange:
         """Another answer to the same question."""
         answer = _message(exchange.question.id, "assistant", "", "writing", {})
         self._take([answer])
+        self.tip = answer.id
         return replace(exchange, answer=answer)
 
     def _take(self, told: Sequence[Message]) -> None:
-        self.messages += told
-        self.tip = told[-1].id
+        for message in told:
+            self._messages[message.id] = message
+            self._following.setdefault(message.parent, []).append(message.id)
 
     async def save(self, exchange: Exchange) -> None:
         """Give the history the messages of an exchange that it does not have, as they are now. Raises HistoryError."""
@@ -75,13 +87,14 @@ class Book:
             for message in (exchange.note, exchange.question, exchange.answer):
                 if message is not None and message.id not in self._saved:
                     self._saved.add(message.id)
-                    now_is = next((each for each in self.messages if each.id == message.id), message)
+                    now_is = self._messages.get(message.id, message)
                     await self.keeper.call(partial(History.add, conversation_id=self.conversation.id, message=now_is))
 
     async def write(self, answer: Message, text: str, state: State, details: dict[str, Any]) -> Message:
         """The answer as it is now; in memory at once, whatever the history says. Raises HistoryError."""
         changed = replace(answer, text=text, state=state, details=details)
-        self.messages = [changed if each.id == changed.id else each for each in self.messages]
+        if changed.id in self._messages:
+            self._messages[changed.id] = changed
         if changed.id in self._saved:
             await self.keeper.call(partial(History.change, message=changed))
         return changed
@@ -89,21 +102,21 @@ class Book:
     def alternatives(self, exchange: Exchange) -> list[str]:
         """The last messages of all versions of an exchange, the oldest first."""
         found: list[str] = []
-        for first in self._following(exchange.first.parent):
-            questions = self._following(first.id) if first.details.get("kind") == "note" else [first]
+        for first in self._after(exchange.first.parent):
+            questions = self._after(first.id) if first.details.get("kind") == "note" else [first]
             for question in questions:
-                answers = self._following(question.id)
-                found += [answer.id for answer in answers if answer.role == "assistant"] or [question.id]
+                answers = [answer.id for answer in self._after(question.id) if answer.role == "assistant"]
+                found += answers or [question.id]
         return found
 
-    def _following(self, parent: str | None) -> list[Message]:
-        return [message for message in self.messages if message.parent == parent]
+    def _after(self, parent: str | None) -> list[Message]:
+        return [self._messages[each] for each in self._following.get(parent, ())]
 
     async def show(self, start: str) -> None:
         """Show the branch through a message, to the end that was written last. Raises HistoryError."""
         self.tip = start
-        while following := self._following(self.tip):
-            self.tip = following[-1].id
+        while following := self._following.get(self.tip):
+            self.tip = following[-1]
         conversation, tip = self.conversation, self.tip
         if conversation is not None:
             await self.keeper.call(lambda history: history.show_branch(conversation.id, tip))

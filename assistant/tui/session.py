@@ -5,6 +5,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from assistant.client.answering import FAULTS
@@ -15,11 +16,12 @@ from assistant.tui.keeper import Keeper
 from assistant.tui.link import Link
 from assistant.tui.reader import Chunk, DeviceReader, Doing, Ended, Event, Reader, in_thread
 from assistant.tui.readings import Readings
-from assistant.tui.talk import Exchange, Knowledge, passage_ids, request, texts
+from assistant.tui.talk import Exchange, Knowledge, known_ids, request, texts
 from assistant.tui.turn import Turn
 from models.errors import BedsideError
 
 _SAVE_S = 1.0
+_PACE_S = 1.0
 _DEVICE_S = 60.0
 """So long after an answer the device is watched; then the server may end when it is idle."""
 Storage = Literal["memory", "saved", "incognito"]
@@ -85,7 +87,10 @@ class Session:
         self._reader: Reader | None = None
         self._device: DeviceReader | None = None
         self._device_ends: asyncio.TimerHandle | None = None
-        self._saved_at = 0.0
+        self._saved_at = self._paced_at = 0.0
+        self._first_at: float | None = None
+        """When the first words of the answer that is being written came."""
+        self._pace: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -102,6 +107,12 @@ class Session:
             return connection.model(), connection.count_tokens("")[1]
 
         await self._look(look)
+        connection, name = self.link.known(), self.knowledge
+        if connection is not None and name not in ("on", "off"):
+            try:
+                await in_thread(lambda: connection.check_library(name))
+            except BedsideError as error:
+                self._view.told(f"{error}; Ctrl+P “library” chooses one")
 
     async def switch(self, model: str) -> None:
         """Go on with another model."""
@@ -143,21 +154,17 @@ class Session:
         return shown[: next((n for n, each in enumerate(shown) if each.question.id == place.question.id), len(shown))]
 
     def _begin(self, before: list[Exchange], exchange: Exchange) -> None:
-        known = self._known(before)
-        turn = Turn(exchange, texts(before, exchange), known)
+        shown = [*before, exchange]
+        turn = Turn(exchange, texts(shown)[-1], known_ids(shown)[-1])
         self.turns = [*self.turns[: len(before)], turn]
         self._reader = Reader(self.link, request(before, exchange), lambda events: self._take(turn, events))
         self._running = turn, self._reader
-        self._saved_at = time.monotonic()
+        self._saved_at, self._first_at = time.monotonic(), None
+        self.readings = self.readings.asking()
         self._watch_device()
         self._view.rebuilt()
         self._view.doing("asking")
         self._do(self.book.save(exchange))
-
-    @staticmethod
-    def _known(before: list[Exchange]) -> list[str]:
-        told = [each.answer for each in before if each.is_told]
-        return passage_ids(told[-1]) if told else []
 
     def _take(self, turn: Turn, events: list[Event]) -> None:
         if self._running is None or self._running[0] is not turn or not turn.is_running:
@@ -179,9 +186,27 @@ class Session:
                 self._end(turn, event.fault)
                 return
         self._view.grew()
-        if time.monotonic() - self._saved_at > _SAVE_S:
-            self._saved_at = time.monotonic()
+        self._on_the_way(turn)
+
+    def _on_the_way(self, turn: Turn) -> None:
+        """Each second, keep what there is, and have its tokens counted."""
+        now = time.monotonic()
+        if now - self._saved_at > _SAVE_S:
+            self._saved_at = now
             self._do(self._write(turn))
+        if turn.text and self._first_at is None:
+            self._first_at = self._paced_at = now
+        elif self._first_at is not None and now - self._paced_at > _PACE_S:
+            self._paced_at = now
+            self._pace = asyncio.get_running_loop().create_task(self._count(turn, now - self._first_at))
+
+    async def _count(self, turn: Turn, elapsed_s: float) -> None:
+        """How fast it is written. The server counts the tokens of the text, as one chunk of the stream may hold several."""
+        with suppress(BedsideError):  # the answer's own reader says what is wrong
+            counted = await in_thread(partial(self.link.count_tokens, turn.text))
+            if counted is not None and self._running is not None and self._running[0] is turn:
+                self.readings = self.readings.writing((counted[0] - 1) / elapsed_s)
+                self._view.grew()
 
     def _end(self, turn: Turn, fault: str) -> None:
         try:
@@ -259,9 +284,7 @@ class Session:
         shown = self.book.exchanges
         self.readings = self.readings.of_conversation(None)
         self.turns = []
-        for place, exchange in enumerate(shown):
-            before = shown[:place]
-            told, known = texts(before, exchange), self._known(before)
+        for exchange, told, known in zip(shown, texts(shown), known_ids(shown), strict=True):
             try:
                 self.turns.append(Turn.restored(exchange, told, known))
             except FAULTS:

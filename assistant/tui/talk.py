@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from assistant.client.answer import MAX_ANSWER_TOKENS
 from assistant.history.conversation import Message
+from assistant.plaintext import plain
 from models.grounding import SYSTEM_PLAIN, note_message
 
+_MOST_ID = 256  # characters, and of one message so many ids, as the API has it
+_MOST_IDS = 64
 Knowledge = str
 """`on`, `off` or a library's name."""
 
@@ -64,21 +67,25 @@ def request_messages(before: Sequence[Exchange], asked: Exchange) -> list[tuple[
         told.append(("instructions", {"role": "system", "content": SYSTEM_PLAIN}))
     known: set[str] = set()
     for each in before:
-        if not each.is_told or each.answer is None:
-            continue
-        if each.note is not None:
-            told.append(("earlier note", note_message(each.note.text)))
-        told.append(("earlier question", _asked(each, known, with_passages=asked.knowledge != "off")))
-        told.append(("earlier answer", {"role": "assistant", "content": each.answer.text}))
+        told += _earlier(each, known, with_passages=asked.knowledge != "off")
     if asked.note is not None:
         told.append(("note", note_message(asked.note.text)))
     told.append(("question", {"role": "user", "content": asked.question.text}))
     return told
 
 
+def _earlier(each: Exchange, known: set[str], *, with_passages: bool) -> list[tuple[str, dict[str, Any]]]:
+    if not each.is_told or each.answer is None:
+        return []
+    asked = ("earlier question", _asked(each, known, with_passages=with_passages))
+    answered = ("earlier answer", {"role": "assistant", "content": each.answer.text})
+    noted = [] if each.note is None else [("earlier note", note_message(each.note.text))]
+    return [*noted, asked, answered]
+
+
 def _asked(each: Exchange, known: set[str], *, with_passages: bool) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "user", "content": each.question.text}
-    new = [name for name in passage_ids(each.answer) if name not in known]
+    new = [name for name in passage_ids(each.answer) if name not in known][:_MOST_IDS]
     known.update(new)
     if new and with_passages:
         message["bedside"] = {"passages": new}
@@ -86,8 +93,25 @@ def _asked(each: Exchange, known: set[str], *, with_passages: bool) -> dict[str,
 
 
 def passage_ids(answer: Message | None) -> list[str]:
-    """Of all passages in the conversation up to an answer, in the order of their numbers."""
-    return [] if answer is None else [str(source["id"]) for source in answer.details.get("sources", ())]
+    """Of all passages in the conversation up to an answer, in the order of their numbers.
+
+    What was brought in from elsewhere may hold anything: what is no id that the API takes is left out.
+    """
+    sources = [] if answer is None else answer.details.get("sources")
+    ids = [each.get("id") for each in sources if isinstance(each, dict)] if isinstance(sources, list) else []
+    fit = (each for each in ids if isinstance(each, str) and 0 < len(each) <= _MOST_ID and plain(each) == each)
+    return list(dict.fromkeys(fit))
+
+
+def known_ids(shown: Sequence[Exchange]) -> list[list[str]]:
+    """For each exchange of a branch, the ids of the passages that the conversation had before it."""
+    found: list[list[str]] = []
+    known: list[str] = []
+    for each in shown:
+        found.append(known)
+        if each.is_told:
+            known = passage_ids(each.answer)
+    return found
 
 
 def request(before: Sequence[Exchange], asked: Exchange) -> Mapping[str, Any]:
@@ -105,6 +129,40 @@ def request(before: Sequence[Exchange], asked: Exchange) -> Mapping[str, Any]:
     }
 
 
-def texts(before: Sequence[Exchange], asked: Exchange) -> list[tuple[str, str]]:
-    """Of each message that is sent its name and its content, for the places of red flags."""
-    return [(name, str(message["content"])) for name, message in request_messages(before, asked)]
+class Texts(Sequence[tuple[str, str]]):
+    """Of each message that is sent with one exchange its name and its content, for the places of red flags.
+
+    What comes before is shared by all exchanges of a branch: each with a copy of its own, a long one would take seconds.
+    """
+
+    def __init__(self, earlier: Sequence[tuple[str, str]], asked: Exchange) -> None:
+        own = [(name, str(message["content"])) for name, message in request_messages((), asked)]
+        first = len(own) - (1 if asked.note is None else 2)
+        self._own, self._first, self._earlier, self._count = own, first, earlier, len(earlier)
+
+    def __len__(self) -> int:
+        return len(self._own) + self._count
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[str, str]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[str, str] | list[tuple[str, str]]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"there is no message {index} among {len(self)}")
+        if index < self._first:
+            return self._own[index]
+        after = index - self._first
+        return self._earlier[after] if after < self._count else self._own[index - self._count]
+
+
+def texts(shown: Sequence[Exchange]) -> list[Texts]:
+    """The texts of each exchange of a branch."""
+    earlier: list[tuple[str, str]] = []
+    found: list[Texts] = []
+    for each in shown:
+        found.append(Texts(earlier, each))
+        earlier += [(name, str(message["content"])) for name, message in _earlier(each, set(), with_passages=False)]
+    return found

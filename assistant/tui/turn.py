@@ -23,13 +23,15 @@ class Turn:
     """A question and its answer as it comes."""
 
     def __init__(self, exchange: Exchange, texts: Sequence[tuple[str, str]], known: Sequence[str] = ()) -> None:
-        self.exchange, self.texts = exchange, tuple(texts)
+        self.exchange, self.texts = exchange, texts
         self.known = frozenset(known)
         """Ids of the passages that earlier answers of the conversation had."""
         self.told, self.flow = Told(), Flow()
         self.state: State = "writing"
         self.fault = ""
         self.is_note_open = False
+        self.is_detailed = False
+        """Whether what it was made with is shown."""
         self.version = 0
         """Grows with everything that changes its rows."""
         self._trimmer, self._marked = Trimmer(), 0

@@ -110,13 +110,14 @@ def play(
     *scripts: Script,
     size: tuple[int, int] = (80, 24),
     incognito: bool = False,
+    knowledge: str = "on",
     **options: Any,
 ) -> ScriptedServer:
     """Run a scene from the start of the terminal to its end."""
     server = ScriptedServer(list(scripts or [ANSWER]))
 
     async def run(url: str) -> None:
-        app = ChatApp(Link(url, None), "on", Privacy(folder / "history", incognito=incognito), **options)
+        app = ChatApp(Link(url, None), knowledge, Privacy(folder / "history", incognito=incognito), **options)
         async with app.run_test(size=size, notifications=True) as pilot:
             stage = Stage(app, pilot, server, folder)
             await stage.until(lambda: app.session.readings.model)
