@@ -35,6 +35,7 @@ class ChatApp(App[None]):
     CSS_PATH = "styles.tcss"
     TITLE = "Bedside"
     ENABLE_COMMAND_PALETTE = True
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (7, "-low"), (14, "-high"), (30, "-tall")]  # noqa: RUF012  (as Textual declares it)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", show=False, priority=True),
         Binding("ctrl+n", "new", "New conversation", show=False, priority=True),

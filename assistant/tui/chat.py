@@ -16,20 +16,19 @@ from textual.widgets import Static, TextArea
 
 from assistant.client.answer import MAX_ANSWER_TOKENS
 from assistant.plaintext import plain, plain_line
-from assistant.safety.views import Line, finding_lines
 from assistant.tui.composer import Composer
 from assistant.tui.notices import copy, say
 from assistant.tui.panel import SourcePanel
 from assistant.tui.reader import in_thread
-from assistant.tui.readings import status_text
+from assistant.tui.readings import clipped, status_text
 from assistant.tui.session import Session, Storage
 from assistant.tui.transcript import Transcript
 from assistant.tui.turn import Turn
+from assistant.tui.turn_rows import LOW, banner
 from assistant.tui.welcome import welcome_rows
 from models.errors import BedsideError
 
 _COUNT_AFTER_S = 0.3
-_MOST_FLAGS = 4
 _BUTTON = 6  # columns
 _STANDING: dict[Storage, tuple[str, str]] = {
     "memory": ("in memory only, not saved", "not saved"),
@@ -49,12 +48,13 @@ class ChatScreen(Screen[None]):
         Binding("pagedown", "page(1)", "Down", show=False, priority=True),
         Binding("ctrl+o", "next_source", "Passage", show=False, priority=True),
         Binding("ctrl+r", "again", "Again", show=False, priority=True),
-        Binding("ctrl+b", "edit", "Edit", show=False, priority=True),
+        Binding("f3", "edit", "Edit", show=False, priority=True),
         Binding("ctrl+y", "copy", "Copy", show=False, priority=True),
         Binding("r", "again", "Again", show=False),
         Binding("e", "edit", "Edit", show=False),
         Binding("c", "copy", "Copy", show=False),
         Binding("o", "copy_code", "Copy code", show=False),
+        Binding("d", "details", "Details", show=False),
         Binding("v", "note", "The note", show=False),
         Binding("left", "branch(-1)", "Version before", show=False),
         Binding("right", "branch(1)", "Next version", show=False),
@@ -81,7 +81,7 @@ class ChatScreen(Screen[None]):
         yield Static(id="note", markup=False)
         yield Composer()
         yield Static(id="room", markup=False)
-        with Horizontal(classes="line"):
+        with Horizontal(classes="line", id="footer"):
             yield Static(id="standing", markup=False)
             yield Static("Menu", id="menu", classes="button", markup=False)
         yield Static(id="status", markup=False)
@@ -107,6 +107,7 @@ class ChatScreen(Screen[None]):
     def on_resize(self, event: Resize) -> None:
         """The words at the start, and the figures that fit."""
         self._transcript.welcome(welcome_rows(max(event.size.width - 3, 8), self.session.link.url))
+        self._show_flags()
         self._show_standing()
 
     # What the session tells.
@@ -150,22 +151,19 @@ class ChatScreen(Screen[None]):
 
     def _show_flags(self) -> None:
         """Above everything, for as long as the last turn has any."""
-        turn = self.session.turns[-1] if self.session.turns else None
-        flags = turn.told.fields.get("red_flags") if turn else None
-        lines: list[Line] = [] if turn is None or not flags else list(finding_lines(flags, turn.texts))
-        heads = [line.text for line in lines if line.text.startswith("!!")]
-        more = [] if len(heads) <= _MOST_FLAGS else [f"!! and {len(heads) - _MOST_FLAGS + 1} more above the answer"]
-        self._write("flags", "\n".join([*heads[: _MOST_FLAGS - len(more)], *more]))
+        turns = self.session.turns
+        self._write("flags", "\n".join(banner(turns[-1], self.size.width - 2, self.size.height) if turns else []))
 
     def _show_standing(self) -> None:
         session, width = self.session, max(self.size.width - 2, 1)
-        notice = session.turns[-1].told.fields.get("notice") if session.turns else None
+        notice = plain_line(session.turns[-1].told.fields.get("notice") or "") if session.turns else ""
         knowledge = "" if session.knowledge == "on" else f"library {session.knowledge}"
-        lines = [
-            " · ".join(part for part in (plain_line(notice or ""), where, knowledge) if part)
-            for where in _STANDING[session.storage]
-        ]
-        self._write("standing", lines[0] if cell_len(lines[0]) <= width - _BUTTON else lines[1])
+        long, short = _STANDING[session.storage]
+        lines = [" · ".join(part for part in (notice, where, knowledge) if part) for where in (long, short)]
+        told = lines[0] if cell_len(lines[0]) <= width - _BUTTON else lines[1]
+        if self.size.height < LOW:  # one row, in which a notice that is cut would say something else
+            told = clipped(" · ".join(part for part in (short, knowledge, notice) if part), width - _BUTTON)
+        self._write("standing", told)
         self._write("status", status_text(session.readings, width))
 
     def _write(self, name: str, text: str) -> None:
@@ -185,6 +183,8 @@ class ChatScreen(Screen[None]):
         """Ask what is written."""
         text = plain(event.text).strip()
         if not text:
+            if self._note is not None:
+                say(self.app, "the note needs a question: write what you want to know of it, then Enter asks both")
             return
         if self.session.is_running:
             say(self.app, "an answer is being written: Esc stops it, then Enter asks")
@@ -310,7 +310,7 @@ class ChatScreen(Screen[None]):
         else:
             actions = {
                 "note": self.action_note, "again": self.action_again, "edit": self.action_edit, "copy": self.action_copy,
-                "code": self.action_copy_code,
+                "code": self.action_copy_code, "details": self.action_details,
             }  # fmt: skip
             actions[name]()
 
@@ -352,7 +352,7 @@ class ChatScreen(Screen[None]):
         self._composer.write(turn.exchange.question.text)
         self._set_note(None if turn.exchange.note is None else turn.exchange.note.text)
         self._composer.focus()
-        self.doing("editing: Enter asks anew in its place; an empty line and Esc leave it as it is")
+        self.doing("editing · Enter asks anew · emptied, Esc leaves")
 
     def action_copy(self) -> None:
         """Copy the answer."""
@@ -371,6 +371,13 @@ class ChatScreen(Screen[None]):
                 await self.session.branch(turn, step)
             except BedsideError as error:
                 self.told(str(error))
+
+    def action_details(self) -> None:
+        """Show what the answer was made with, or hide it."""
+        if (turn := self.chosen) is not None:
+            turn.is_detailed = not turn.is_detailed
+            turn.touch()
+            self._transcript.grown()
 
     def wipe(self) -> None:
         """Leave nothing on the screen or behind the keys."""

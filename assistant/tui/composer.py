@@ -1,6 +1,10 @@
 """Where the question is written: one line or many, with the earlier questions behind the arrow keys."""
 
+from typing import cast
+
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.events import Key, Paste
+from textual.keys import Keys
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -11,13 +15,16 @@ LONG_CHARACTERS = 600
 """A paste that is longer than either is the patient's note, not the question."""
 
 
+# Most terminals say Alt+Enter as ESC CR, of which Textual 8.2 makes Enter: half a question would be sent. What it reads
+# together it has no other meaning for; an Esc that is pressed before Enter comes alone, after ESCDELAY.
+cast("dict[str, tuple[Keys, ...]]", ANSI_SEQUENCES_KEYS).setdefault("\x1b\r", (Keys.ControlJ,))
 _ENDS = ("enter", "ctrl+j", "alt+enter", "shift+enter")
 
 
 class Composer(TextArea):
-    """Enter sends, Ctrl+J begins a new line; what is pasted is never sent.
+    """Enter sends, Ctrl+J and Alt+Enter begin a new line; what is pasted is never sent.
 
-    Alt+Enter and Shift+Enter begin one as well where a terminal tells them apart from Enter, which many do not.
+    Shift+Enter begins one as well where a terminal tells it apart from Enter, which many do not.
     """
 
     class Sent(Message):

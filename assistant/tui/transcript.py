@@ -149,6 +149,8 @@ class Transcript(ScrollView, can_focus=True):
         """Keep the words at the top where they are, whatever the width."""
         at, within, start = self._anchor()
         self.grown()
+        if self._following:
+            self._to(self.max_scroll_y)
         if self._following or at is None:
             return
         rows = self._shown[at].rows

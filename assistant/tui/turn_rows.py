@@ -7,12 +7,15 @@ from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import plain, plain_line
 from assistant.safety.views import finding_lines, status
 from assistant.tui.markdown import Line, Link, Run
+from assistant.tui.readings import clipped
 from assistant.tui.turn import Turn
 from assistant.tui.wrapping import Piece, Row, wrap
 
 _NOTE_ROWS = 3
 _FLAG_STYLES = {"bold reverse": "flag", "bold": "strong", "dim": "dim", "": ""}
 _BLANK = Row()
+LOW, _TALL = 14, 30
+"""Rows of the screen below which the banner of red flags takes one of them, and from which it takes more."""
 
 
 def turn_rows(turn: Turn, width: int, versions: tuple[int, int] = (1, 1)) -> list[Row]:
@@ -113,10 +116,11 @@ def _judged_rows(turn: Turn, width: int) -> Iterator[Row]:
         Run("Evidence: ", "strong"),
         Run(("✓ " if sure else "! ") + evidence(answer), "good" if sure else "warning"),
     ]
-    yield from _wrapped(told, width, "          ")
-    yield from _wrapped([Run(f"Red flags: {status(answer.red_flags)}", "dim")], width, "           ")
-    yield from _wrapped([Run(made_with(answer), "dim")], width)
-    yield from _wrapped([Run(summary(answer), "dim")], width)
+    yield from _wrapped(told, width, "  ")
+    yield from _wrapped([Run(f"Red flags: {status(answer.red_flags)}", "dim")], width, "  ")
+    if turn.is_detailed:
+        yield from _wrapped([Run(made_with(answer), "dim")], width, "  ")
+        yield from _wrapped([Run(summary(answer), "dim")], width, "  ")
 
 
 def _actions(turn: Turn, versions: tuple[int, int]) -> tuple[Piece, ...]:
@@ -126,6 +130,8 @@ def _actions(turn: Turn, versions: tuple[int, int]) -> tuple[Piece, ...]:
         offered.insert(0, ("copy", ("copy", "")))
     if "```" in turn.text:
         offered.insert(1, ("code", ("code", "")))
+    if turn.state == "complete":
+        offered.append(("less" if turn.is_detailed else "details", ("details", "")))
     pieces: list[Piece] = []
     for name, link in offered:
         pieces += [Piece(name, "action", link), Piece("  ", "")]
@@ -134,3 +140,18 @@ def _actions(turn: Turn, versions: tuple[int, int]) -> tuple[Piece, ...]:
         pieces += [Piece("‹", "action", ("branch", "-1")), Piece(f" version {at} of {count} ", "dim")]
         pieces.append(Piece("›", "action", ("branch", "1")))
     return tuple(pieces)
+
+
+def banner(turn: Turn, width: int, height: int) -> list[str]:
+    """Its red flags above everything, the gravest first, in no more rows than the conversation can spare on the screen."""
+    flags = turn.told.fields.get("red_flags")
+    lines = finding_lines(flags, turn.texts) if flags else ()
+    heads = [line.text for line in lines if line.text.startswith("!!")]
+    if not heads:
+        return []
+    title = "!! RED FLAG" if len(heads) == 1 else f"!! {len(heads)} RED FLAGS"
+    if height < LOW:
+        return [clipped(f"{title} · {heads[0].removeprefix('!! ')}", width)]
+    most = 4 if height >= _TALL else 2
+    where = "details above the answer" if len(heads) <= most else f"{most} here, all above the answer"
+    return [clipped(line, width) for line in (f"{title} · by fixed rules · {where}", *heads[:most])]

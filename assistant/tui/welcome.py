@@ -51,7 +51,7 @@ HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Writing",
         (
             ("Enter", "ask"),
-            ("Ctrl+J", "new line (Alt+Enter only in newer terminals)"),
+            ("Ctrl+J, Alt+Enter", "new line"),
             ("Up, Down", "earlier questions, at the first and last line"),
             ("F2", "the text becomes the patient's note, and back"),
             ("paste", "never sends; a long text is the patient's note"),
@@ -64,7 +64,7 @@ HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Ctrl+P", "all commands by name: models, libraries, …"),
             ("Ctrl+O", "open the next passage of the answer"),
             ("Ctrl+R", "answer again"),
-            ("Ctrl+B", "back to the question: edit and ask again"),
+            ("F3", "back to the question: edit and ask again"),
             ("Ctrl+Y", "copy the answer (OSC 52: some terminals refuse)"),
             ("Ctrl+N", "new conversation"),
             ("Ctrl+G", "history: list, search, export, delete"),
@@ -72,6 +72,8 @@ HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Ctrl+T", "dark, light, high contrast"),
             ("PgUp, PgDn", "scroll; the view follows only at the end"),
             ("Tab", "to the conversation, to the passage, and back"),
+            ("Ctrl+C", "copy what is selected, else stop the answer"),
+            ("F1", "this help"),
             ("Ctrl+Q", "quit"),
         ),
     ),
@@ -83,6 +85,7 @@ HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("c, o", "copy the answer, or its code"),
             ("r, e", "answer again, or edit the question"),
             ("Left, Right", "other versions of the turn"),
+            ("d", "what the answer was made with, or less of it"),
             ("v", "show the whole note, or less of it"),
             ("j, k, Space, b, g, G", "scroll"),
         ),
@@ -90,7 +93,7 @@ HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "The last line",
         (
-            ("tok/s", "tokens a second, of the last answer"),
+            ("tok/s", "tokens a second; ≈ while they are being written"),
             ("first", "seconds until its first token"),
             ("ctx", "tokens of the conversation, and the room for them"),
             ("W, tok/s/W", "power and what it gives, or “not measured”"),

@@ -5,9 +5,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from textual.binding import Binding
+from textual.color import Color
 from textual.theme import Theme
 
+from assistant.tui.app import ChatApp
+from assistant.tui.chat import ChatScreen
 from assistant.tui.themes import THEMES
+from assistant.tui.welcome import HELP
 from benchmarks.scripted_server import first, last, piece
 from tests.assistant.tui.stage import Stage, play
 
@@ -97,6 +102,18 @@ def test_help_names_every_key(tmp_path: Path) -> None:
     play(scene, tmp_path, size=(100, 100))
 
 
+def test_no_key_is_the_prefix_of_tmux_or_screen_and_help_names_each() -> None:
+    keys = {
+        binding.key for where in (ChatApp, ChatScreen) for binding in where.BINDINGS if isinstance(binding, Binding)
+    }
+    assert keys.isdisjoint({"ctrl+a", "ctrl+b"})
+    told = " ".join(key for _, part in HELP for key, _ in part)
+    names = {"escape": "Esc", "pageup": "PgUp", "pagedown": "PgDn", "ctrl+c": "Ctrl+C"}
+    for key in keys - set("123456789"):
+        shown = names.get(key, key if len(key) == 1 else key.title())
+        assert re.search(rf"(?<![\w+]){re.escape(shown)}(?![\w+])", told), key
+
+
 def test_a_server_that_is_given_by_its_address_keeps_its_model(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await stage.app.session.switch("other")
@@ -117,6 +134,25 @@ def test_without_colour_everything_is_still_said(tmp_path: Path, monkeypatch: py
         assert "‹! not supported" in stage.words
 
     play(scene, tmp_path)
+
+
+@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
+def test_red_flags_stand_out_without_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theme: Theme) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scene(stage: Stage) -> None:
+        banner = stage.app.chat.query_one("#flags").styles
+        ground, text = (_grey(each.rich_color.get_truecolor().hex) for each in (banner.background, banner.color))
+        assert _contrast(ground, _grey(str(theme.background))) >= 4.5
+        assert _contrast(ground, text) >= 4.5
+
+    play(scene, tmp_path, theme=theme.name)
+
+
+def _grey(colour: str) -> str:
+    """As Textual shows it without colour."""
+    grey = Color.parse(colour).monochrome
+    return f"#{grey.r:02x}{grey.g:02x}{grey.b:02x}"
 
 
 def _is_grey(colour: str) -> bool:

@@ -1,8 +1,10 @@
 """Asking, stopping, asking again: what the terminal shows, and what the server is asked."""
 
+import re
 import threading
 from pathlib import Path
 
+import pytest
 from textual.widgets import Static
 
 from assistant.tui.keeper import Keeper
@@ -104,7 +106,7 @@ def test_asking_again_and_editing_make_versions_between_which_one_can_go(tmp_pat
         await stage.pilot.press("tab", "left")
         await stage.until(lambda: "version 1 of 2" in stage.words)
         assert "Start anticoagulation" in stage.words
-        await stage.pilot.press("ctrl+b")
+        await stage.pilot.press("f3")
         assert stage.composer.text == "first?"
         await stage.ask(" now")
         assert "version 3 of 3" in stage.words
@@ -134,19 +136,119 @@ def test_progress_and_the_place_in_the_queue_are_told(tmp_path: Path) -> None:
     play(scene, tmp_path, script)
 
 
-def test_red_flags_stand_above_everything(tmp_path: Path) -> None:
-    finding = {
-        "rule": "shock", "severity": "emergency", "meaning": "possible shock", "source": "A tool (2020)", "message": 0,
-        "start": 0, "end": 8, "places": [{"message": 0, "start": 0, "end": 8}], "contacts": None,
-    }  # fmt: skip
-    flags = {"screened": True, "reason": None, "rules": "2026-11", "findings": [finding]}
+def flagged(count: int) -> dict[str, object]:
+    """Red flags that a question may have."""
+    findings = [{**DANGER, "meaning": f"possible shock {number}."} for number in range(count)]
+    return {**FLAGS, "findings": findings}
 
+
+@pytest.mark.parametrize(
+    ("size", "count", "shown"),
+    [
+        ((80, 24), 1, ["!! RED FLAG · by fixed rules · details above the answer", "!! EMERGENCY: possible shock 0."]),
+        ((80, 24), 5, [
+            "!! 5 RED FLAGS · by fixed rules · 2 here, all above the answer", "!! EMERGENCY: possible shock 0.",
+            "!! EMERGENCY: possible shock 1.", "",
+        ]),
+        ((24, 24), 1, ["!! RED FLAG · by fixe…", "!! EMERGENCY: possibl…"]),
+        ((60, 10), 5, ["!! 5 RED FLAGS · EMERGENCY: possible shock 0.", ""]),
+    ],
+)  # fmt: skip
+def test_red_flags_stand_above_everything(tmp_path: Path, size: tuple[int, int], count: int, shown: list[str]) -> None:
     async def scene(stage: Stage) -> None:
         await stage.ask("BP 85-50")
-        assert stage.screen.splitlines()[0].strip() == "!! EMERGENCY: possible shock"
-        assert "“BP 85-50” (question)" in stage.words
+        assert "copy  again" in stage.screen  # the view follows, although the banner takes room from it
+        await stage.pilot.press("shift+tab", "g")
+        rows = [row.strip(" █") for row in stage.screen.splitlines()]
+        assert rows[: len(shown)] == [*shown[:-1], "▌ You"] if shown[-1] == "" else shown
+        await stage.pilot.press("G")
+        assert stage.screen.splitlines()[0].strip() == shown[0]  # it stays
+        block = stage.app.chat.query_one("#flags")
+        assert block.size.width + 2 == size[0]
+        assert block.rich_style.bold
 
-    play(scene, tmp_path, [first(red_flags=flags), piece("Act."), last()])
+    play(scene, tmp_path, [first(red_flags=flagged(count)), piece("Act. " * 200), last()], size=size)
+
+
+def test_red_flags_go_with_the_last_question_that_has_any(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask("BP 85-50")
+        assert stage.app.chat.query_one("#flags").display
+        await stage.ask("And now?")
+        assert not stage.app.chat.query_one("#flags").display
+
+    play(scene, tmp_path, [first(red_flags=flagged(1)), piece("Act."), last()], ANSWER)
+
+
+def test_what_an_answer_was_made_with_is_shown_by_key_and_by_click(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.ask()
+        assert "Made with" not in stage.words
+        await stage.pilot.press("tab", "d", "G")
+        assert "Made with: model reference 5ba95aee5ba9 · library starter 2026-11-21.9f3c1a7b" in stage.words
+        assert "bedside 0.1.0" in stage.words
+        assert "41.2 tok/s · first token 0.32 s · reference model" in stage.words
+        y = next(y for y, row in enumerate(stage.rows) if "copy  again" in row)
+        await stage.pilot.click("#transcript", offset=(stage.rows[y].index("less") + 1, y))
+        assert "Made with" not in stage.words
+
+    play(scene, tmp_path)
+
+
+def test_the_speed_is_told_while_an_answer_is_written_and_is_not_that_of_the_former(tmp_path: Path) -> None:
+    hold = threading.Event()
+    words = "word " * 60
+
+    async def scene(stage: Stage) -> None:
+        status = stage.app.chat.query_one("#status", Static)
+        await stage.ask("first?")
+        assert "41.2 tok/s" in str(status.content)
+        await stage.type("second?")
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "tok/s" not in str(status.content))
+        await stage.until(lambda: "≈" in str(status.content))
+        told = re.search(r"≈ (\d+) tok/s", str(status.content))
+        assert told is not None
+        assert 25 <= int(told[1]) <= 60  # of 60 tokens 1.1 s after the first word, in two chunks
+        hold.set()
+        await stage.until(lambda: "≈" not in str(status.content) and "41.2 tok/s" in str(status.content))
+
+    play(scene, tmp_path, ANSWER, [first(), piece(words), 1.1, piece("end"), hold, last()])
+
+
+@pytest.mark.parametrize(("library", "told"), [("nephrology", True), ("starter", False), ("on", False), ("off", False)])
+def test_a_library_that_is_not_there_is_told_before_the_first_question(
+    tmp_path: Path, library: str, told: bool
+) -> None:
+    async def scene(stage: Stage) -> None:
+        if told:
+            await stage.until(lambda: "no library named 'nephrology' (available: starter)" in stage.words)
+        await stage.pilot.pause(0.1)
+        assert ("no library" in stage.words) is told
+        await stage.ask()
+        assert "Start anticoagulation" in stage.words
+
+    play(scene, tmp_path, knowledge=library)
+
+
+@pytest.mark.parametrize("size", [(20, 5), (30, 8), (40, 10), (60, 20), (1, 1)])
+def test_a_screen_of_any_size_shows_what_is_written_and_keeps_it(tmp_path: Path, size: tuple[int, int]) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("dvt?")
+        await stage.pilot.resize_terminal(*size)
+        await stage.pilot.pause(0.05)
+        if size > (1, 1):
+            assert "dvt?" in stage.screen
+        await stage.pilot.press("enter")
+        await stage.until(lambda: stage.app.session.turns and not stage.app.session.is_running)
+        if size > (1, 1):
+            assert any(stage.rows)
+        await stage.pilot.press("f1", "escape", "ctrl+o", "escape", "ctrl+g", "escape")
+        await stage.type("next")
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.until(lambda: "next" in stage.screen and "Start anticoagulation" in stage.words)
+
+    play(scene, tmp_path)
 
 
 def test_the_reader_stays_where_he_scrolled_and_follows_at_the_end(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_two_terminals_do_not_disturb_each_other(tmp_path: Path) -> None:
 def test_a_refused_edit_can_be_left(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await stage.ask("one?")
-        await stage.pilot.press("ctrl+b", "ctrl+u", "escape")
+        await stage.pilot.press("f3", "ctrl+u", "escape")
         await stage.ask("two?")
 
     server = play(scene, tmp_path)

@@ -15,8 +15,8 @@ from assistant.tui.app import ChatApp
 from assistant.tui.link import Link
 from assistant.tui.privacy import Privacy
 from assistant.tui.themes import CONTRAST, LIGHT
-from benchmarks.scripted_server import Script, ScriptedServer, first, piece, serving
-from tests.assistant.tui.stage import ANSWER, PASSAGES, Stage
+from benchmarks.scripted_server import Script, ScriptedServer, first, last, piece, serving
+from tests.assistant.tui.stage import ANSWER, PASSAGES, SUPPORTED, Stage
 from tests.assistant.tui.test_writing import NOTE, paste
 
 Scene = Callable[[Stage], Awaitable[None]]
@@ -88,6 +88,40 @@ def test_red_flags_while_the_prompt_is_read(looks_as_before: Callable[..., bool]
 
     script = [first(PASSAGES, red_flags=FLAGS), piece("", prompt={"done": 50, "total": 200, "cached": 0}), hold]
     assert looks_as_before(scene, size, script)
+
+
+async def ask_with_flags(stage: Stage) -> None:
+    await stage.ask("BP 85-50")
+
+
+SEVERAL = {**FLAGS, "findings": [FINDING, {**FINDING, "severity": "urgent", "meaning": "Sepsis is possible."}, FINDING]}
+FLAGGED = [
+    first(PASSAGES, red_flags=SEVERAL),
+    piece("Start anticoagulation early. [1] " * 30),
+    piece("", checks=[SUPPORTED]),
+    last(),
+]
+
+
+def test_several_red_flags_stay_above_a_long_answer(looks_as_before: Callable[..., bool]) -> None:
+    assert looks_as_before(ask_with_flags, SMALL, FLAGGED)
+
+
+def test_red_flags_without_colour(looks_as_before: Callable[..., bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert looks_as_before(ask_with_flags, SMALL, FLAGGED)
+
+
+def test_a_very_small_screen(looks_as_before: Callable[..., bool]) -> None:
+    assert looks_as_before(ask_with_flags, (30, 8), FLAGGED)
+
+
+def test_details(looks_as_before: Callable[..., bool]) -> None:
+    async def scene(stage: Stage) -> None:
+        await ask(stage)
+        await stage.pilot.press("tab", "d")
+
+    assert looks_as_before(scene, SMALL)
 
 
 @BOTH

@@ -1,9 +1,12 @@
 """The input: many lines, earlier questions, pastes, notes and how much fits."""
 
 import threading
+import time
 from pathlib import Path
 
-from textual.events import Paste
+from textual import constants
+from textual._xterm_parser import XTermParser
+from textual.events import Key, Paste
 
 from assistant.tui.transcript import Transcript
 from benchmarks.scripted_server import first, last, piece
@@ -27,6 +30,19 @@ def test_a_new_line_is_no_sending(tmp_path: Path) -> None:
 
     server = play(scene, tmp_path)
     assert server.bodies[0]["messages"][0]["content"] == "one\ntwo\nthree"
+
+
+def test_alt_and_enter_is_a_new_line_where_a_terminal_says_it_as_escape_and_return() -> None:
+    def keys(*pieces: str) -> list[str]:
+        parser, found = XTermParser(), []
+        for each in pieces:
+            found += list(parser.feed(each))
+            time.sleep(constants.ESCAPE_DELAY * 1.2)
+            found += list(parser.tick())
+        return [event.key for event in found if isinstance(event, Key)]
+
+    assert keys("one\x1b\rtwo\r") == ["o", "n", "e", "ctrl+j", "t", "w", "o", "enter"]
+    assert keys("\x1b", "\r") == ["escape", "enter"]  # one after the other
 
 
 def test_earlier_questions_stand_behind_the_arrow_keys(tmp_path: Path) -> None:
@@ -94,6 +110,19 @@ def test_a_question_that_is_refused_comes_back_with_its_note(tmp_path: Path) -> 
     assert server.bodies[0]["messages"] == server.bodies[1]["messages"]
 
 
+def test_a_note_without_a_question_is_not_sent_and_says_so(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.pilot.press("enter")
+        assert "needs a question" not in stage.words
+        await paste(stage, NOTE)
+        await stage.until(lambda: "▤" in stage.screen)
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "the note needs a question" in stage.words)
+        assert "▤ patient note" in stage.words
+
+    assert play(scene, tmp_path).bodies == []
+
+
 def test_too_much_is_said_before_it_is_sent(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await paste(stage, "word " * 3000)
@@ -122,13 +151,13 @@ def test_a_draft_is_not_lost_to_editing(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await stage.ask("dvt?")
         await stage.type("half a draft")
-        await stage.pilot.press("ctrl+b")
+        await stage.pilot.press("f3")
         assert (stage.composer.text, stage.app.session.editing) == ("half a draft", None)
         stage.composer.load_text("")
-        await stage.pilot.press("ctrl+b")
+        await stage.pilot.press("f3")
         assert stage.composer.text == "dvt?"
         await stage.type("!")
-        await stage.pilot.press("ctrl+b")
+        await stage.pilot.press("f3")
         assert stage.composer.text == "dvt?"  # from its beginning
 
     play(scene, tmp_path)
