@@ -1,5 +1,6 @@
 """A turn as rows of the screen: question, red flags, sources, answer, and what belongs under it."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from assistant.client.wording import evidence, found_sources, made_with, of_whole, summary
@@ -12,6 +13,7 @@ from assistant.tui.turn import Turn
 from assistant.tui.wrapping import Piece, Row, wrap
 
 _NOTE_ROWS = 3
+_MOST_ROWS = 3  # of the banner below its title; the first red flag is shown whole whatever it takes
 _FLAG_STYLES = {"bold reverse": "flag", "bold": "strong", "dim": "dim", "": ""}
 _BLANK = Row()
 LOW, _TALL = 14, 30
@@ -152,6 +154,13 @@ def banner(turn: Turn, width: int, height: int) -> list[str]:
     title = "!! RED FLAG" if len(heads) == 1 else f"!! {len(heads)} RED FLAGS"
     if height < LOW:
         return [clipped(f"{title} · {heads[0].removeprefix('!! ')}", width)]
-    most = 4 if height >= _TALL else 2
-    where = "details above the answer" if len(heads) <= most else f"{most} here, all above the answer"
-    return [clipped(line, width) for line in (f"{title} · by fixed rules · {where}", *heads[:most])]
+    shown, rows = 0, list[str]()
+    for head in heads:
+        more = textwrap.wrap(head, max(width, 1), subsequent_indent="   ")
+        if shown and len(rows) + len(more) > (_MOST_ROWS if height < _TALL else 2 * _MOST_ROWS):
+            break
+        shown, rows = shown + 1, rows + more
+    where = (
+        "by fixed rules · details above the answer" if shown == len(heads) else f"{shown} here, all above the answer"
+    )
+    return [clipped(f"{title} · {where}", width), *rows]

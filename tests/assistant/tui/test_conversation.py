@@ -147,10 +147,11 @@ def flagged(count: int) -> dict[str, object]:
     [
         ((80, 24), 1, ["!! RED FLAG · by fixed rules · details above the answer", "!! EMERGENCY: possible shock 0."]),
         ((80, 24), 5, [
-            "!! 5 RED FLAGS · by fixed rules · 2 here, all above the answer", "!! EMERGENCY: possible shock 0.",
-            "!! EMERGENCY: possible shock 1.", "",
+            "!! 5 RED FLAGS · 3 here, all above the answer", "!! EMERGENCY: possible shock 0.",
+            "!! EMERGENCY: possible shock 1.", "!! EMERGENCY: possible shock 2.", "",
         ]),
-        ((24, 24), 1, ["!! RED FLAG · by fixe…", "!! EMERGENCY: possibl…"]),
+        ((24, 24), 1, ["!! RED FLAG · by fixe…", "!! EMERGENCY: possible", "shock 0.", ""]),
+        ((24, 24), 5, ["!! 5 RED FLAGS · 1 he…", "!! EMERGENCY: possible", "shock 0.", ""]),
         ((60, 10), 5, ["!! 5 RED FLAGS · EMERGENCY: possible shock 0.", ""]),
     ],
 )  # fmt: skip
@@ -216,7 +217,7 @@ def test_the_speed_is_told_while_an_answer_is_written_and_is_not_that_of_the_for
     play(scene, tmp_path, ANSWER, [first(), piece(words), 1.1, piece("end"), hold, last()])
 
 
-@pytest.mark.parametrize(("library", "told"), [("nephrology", True), ("starter", False), ("on", False), ("off", False)])
+@pytest.mark.parametrize(("library", "told"), [("nephrology", True), ("starter", False)])
 def test_a_library_that_is_not_there_is_told_before_the_first_question(
     tmp_path: Path, library: str, told: bool
 ) -> None:
@@ -231,7 +232,7 @@ def test_a_library_that_is_not_there_is_told_before_the_first_question(
     play(scene, tmp_path, knowledge=library)
 
 
-@pytest.mark.parametrize("size", [(20, 5), (30, 8), (40, 10), (60, 20), (1, 1)])
+@pytest.mark.parametrize("size", [(20, 5), (30, 8), (1, 1)])
 def test_a_screen_of_any_size_shows_what_is_written_and_keeps_it(tmp_path: Path, size: tuple[int, int]) -> None:
     async def scene(stage: Stage) -> None:
         await stage.type("dvt?")
@@ -241,14 +242,18 @@ def test_a_screen_of_any_size_shows_what_is_written_and_keeps_it(tmp_path: Path,
             assert "dvt?" in stage.screen
         await stage.pilot.press("enter")
         await stage.until(lambda: stage.app.session.turns and not stage.app.session.is_running)
+        await stage.pilot.press("ctrl+j", "ctrl+j", "ctrl+j")
+        await stage.pilot.pause(0.05)
         if size > (1, 1):
             assert any(stage.rows)
+            assert "!! RED FLAG" in stage.screen
+            assert stage.app.screen.max_scroll_y == 0  # nothing is pushed out of it
         await stage.pilot.press("f1", "escape", "ctrl+o", "escape", "ctrl+g", "escape")
         await stage.type("next")
         await stage.pilot.resize_terminal(80, 24)
-        await stage.until(lambda: "next" in stage.screen and "Start anticoagulation" in stage.words)
+        await stage.until(lambda: "next" in stage.screen and "Act." in stage.words)
 
-    play(scene, tmp_path)
+    play(scene, tmp_path, [first(red_flags=flagged(1)), piece("Act."), last()])
 
 
 def test_the_reader_stays_where_he_scrolled_and_follows_at_the_end(tmp_path: Path) -> None:
