@@ -8,24 +8,18 @@ import typer
 
 from assistant.cli import app
 from assistant.plaintext import plain_line
+from assistant.surroundings import keep_quiet, leave_no_core_dump
 from models.errors import BedsideError
 
 _ERROR, _USAGE, _INTERRUPTED = 1, 2, 130
-# Nothing that runs on the device may report home. Set before any library that reads them is imported.
-_QUIET = {
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
 # What Typer raises for wrong usage; its name is public, that of its base depends on the version.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def main() -> None:
     """Run the command line and leave the process with its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    keep_quiet()
+    leave_no_core_dump()
     _open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

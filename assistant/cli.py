@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from assistant.errors import MissingExtraError
+from assistant.surroundings import stay_offline
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Mount:
     extra: str | None = None
     needs: tuple[str, ...] = ()
     """Modules that only the extra installs."""
+    fetches: bool = False
+    """Whether it may use the network; every other command sets the variables that keep libraries off it."""
 
 
 _COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pydantic", "matplotlib")
@@ -37,8 +40,9 @@ MOUNTS = {
         "assistant.history.command", "app", "Read, search, export and remove your encrypted conversations."
     ),
     "redflags": Mount("assistant.safety.command", "redflags", "Show the red flags of a note, by fixed rules."),
-    "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models."),
+    "models": Mount("models.cli", "app", "List, inspect, fetch, import, verify and remove models.", fetches=True),
     "device": Mount("device.command", "app", "Show the board and its power meters, and what mends a missing one."),
+    "doctor": Mount("assistant.doctor.command", "doctor", "Check this machine; prove that nothing leaves it."),
     "compress": Mount(
         "compressor.cli", "compress", "Prune, heal and quantize a model by a recipe.", "compress", _COMPRESS_MODULES
     ),
@@ -69,6 +73,8 @@ def _load(name: str, mount: Mount) -> Any:
         raise MissingExtraError(
             f"bedside {name} needs {', '.join(missing)}; install it with: pip install 'bedside[{mount.extra}]'"
         )
+    if not mount.fetches:
+        stay_offline()
     target = getattr(importlib.import_module(mount.module), mount.attribute)
     if not isinstance(target, typer.Typer):
         function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)

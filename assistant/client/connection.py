@@ -1,6 +1,7 @@
 """One server: requests to it, its answers as they stream, its refusals as errors of ours."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ _SILENCE_S = 60.0
 _LOADING_S = 300.0
 _POLL_S = 0.05
 _LONGEST_LINE = 8 * 2**20
+_BUILD = re.compile(r'^bedside_build_info\{version="([^"]{1,40})"\}', re.MULTILINE)
 
 
 class Connection:
@@ -64,6 +66,19 @@ class Connection:
             found = self._client.get("/v1/models")
             _check(found)
             return str(found.json()["data"][0]["id"])
+
+    def program_version(self) -> str | None:
+        """The version of the program that serves; None of one that does not say."""
+        with self._faults():
+            found = self._client.get("/metrics", timeout=_GLANCE_S)
+            _check(found)
+            told = _BUILD.search(found.text)
+        return told[1] if told else None
+
+    def asks_for_key(self) -> bool:
+        """Whether a request without a key is turned away. Raises ServerError where nobody answers."""
+        with self._faults():
+            return self._client.get("/v1/models", timeout=_GLANCE_S).status_code == 401
 
     def count_tokens(self, text: str) -> tuple[int, int]:
         """How many tokens the model reads a text as, and how many prompt and answer may have together."""

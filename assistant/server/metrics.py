@@ -1,9 +1,10 @@
 """Counters and times for Prometheus; nothing in them comes from a text."""
 
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 
 import psutil
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -21,6 +22,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each says nothing new
         self.registry = CollectorRegistry()
+        Info("bedside_build", "The program that serves", registry=self.registry).info({"version": version("bedside")})
         self._counters = {
             name: Counter(f"bedside_{name}", text, registry=self.registry)
             for name, text in (

@@ -44,6 +44,7 @@ def test_help_lists_every_command_within_half_a_second(bedside: Bedside) -> None
         "redflags",
         "models",
         "device",
+        "doctor",
         "compress",
         "compare",
         "evaluate",
