@@ -10,6 +10,7 @@ BedsideError
 ├── ServerError            no server answers, or it refuses
 ├── ServeError             a server cannot listen where it shall
 ├── MissingExtraError      a command needs packages that this installation left out
+├── ProofError             whether anything leaves this machine cannot be found out
 ├── ContactsError          the file of the operator's numbers cannot be used
 ├── HistoryError           the history cannot be opened, read, written, brought in or out
 │   ├── DiskFullError      it was not saved, since there is no room on the disk
@@ -71,6 +72,10 @@ class ServeError(BedsideError):
 
 class MissingExtraError(BedsideError):
     """A command needs packages that this installation left out."""
+
+
+class ProofError(BedsideError):
+    """Whether anything leaves this machine cannot be found out."""
 
 
 class ContactsError(BedsideError):

@@ -18,12 +18,45 @@ _Sysroot = Annotated[
     ),
 ]
 
+_Egress = Annotated[
+    bool,
+    typer.Option("--egress", help="Prove that nothing leaves: run the whole service in a network with a counter."),
+]
 
-def doctor(as_json: _AsJson = False, model: _Model = "reference", sysroot: _Sysroot = None) -> None:
+
+def doctor(
+    as_json: _AsJson = False, model: _Model = "reference", sysroot: _Sysroot = None, egress: _Egress = False
+) -> None:
     """Check this machine: board, program, model, service, data, privacy; each line with what mends it.
 
-    Exit code 0: all is well, or there are warnings only. 1: there is a fault.
+    Exit code 0: all is well, or there are warnings only; with --egress, it is proven. 1: there is a fault, or no proof.
     """
+    if egress and sysroot is not None:
+        raise typer.BadParameter("--egress runs the service here: leave --sysroot out")
+    if egress:
+        _prove(model, as_json)
+    else:
+        _examine(as_json, model, sysroot)
+
+
+def _prove(model: str, as_json: bool) -> None:
+    from rich.console import Console
+
+    from assistant.doctor.egress.outside import prove_no_egress
+    from assistant.doctor.egress.wording import print_proof
+    from assistant.doctor.views import print_json
+
+    with Console(stderr=True, markup=False, highlight=False).status("leaving the network") as status:
+        proof = prove_no_egress(model, status.update)
+    if as_json:
+        print_json(proof)
+    else:
+        print_proof(proof)
+    if proof["verdict"] != "proven":
+        raise typer.Exit(1)
+
+
+def _examine(as_json: bool, model: str, sysroot: Path | None) -> None:
     from assistant.doctor.examine import examine
     from assistant.doctor.machine import Machine
     from assistant.doctor.views import print_json, print_report, report_facts, worst
