@@ -125,11 +125,12 @@ def _doors(machine: Machine, path: Path) -> Iterator[Line]:
         return
     doors = [(each.laddr.ip, each.laddr.port) for each in connections if each.status == psutil.CONN_LISTEN]
     for host, port in sorted(set(doors)):
-        yield _door(host, port)
+        yield check_door(host, port)
     yield from _key_file(arguments, process)
 
 
-def _door(host: str, port: int) -> Line:
+def check_door(host: str, port: int) -> Line:
+    """Whether who reaches this address is asked for a key."""
     address = ip_address(host)
     reached = f"[{host}]" if address.version == 6 else host
     if address.is_unspecified:

@@ -13,6 +13,7 @@ from pathlib import Path
 from assistant.doctor.egress.namespace import leave_the_network, refusal
 from assistant.doctor.egress.result import Packet, Proof, Work
 from assistant.errors import ProofError
+from models.disk import ended_by_sigterm_too
 from models.errors import BedsideError
 
 _QUIET_S, _SETTLE_S = 0.5, 5.0
@@ -65,7 +66,8 @@ def _work(model: str, folder: Path) -> tuple[Work, ...]:
 
 def _main(model: str) -> int:
     try:
-        print(json.dumps(prove(model).to_json()))
+        with ended_by_sigterm_too():
+            print(json.dumps(prove(model).to_json()))
     except ProofError as error:
         print(json.dumps({"error": str(error)}))
     return 0

@@ -29,10 +29,14 @@ def prove_no_egress(model: str, say: Say) -> dict[str, Any]:
         assert child.stdout is not None
         assert child.stderr is not None
         last = "it said nothing"
-        for line in child.stderr:
-            last = line.strip() or last
-            say(last)
-        told = child.stdout.read()
+        try:
+            for line in child.stderr:
+                last = line.strip() or last
+                say(last)
+            told = child.stdout.read()
+        except BaseException:
+            child.terminate()  # it ends its server first
+            raise
     if not told:
         raise ProofError(f"not proven: the proof itself ended too early ({last}); report it")
     found: dict[str, Any] = json.loads(told)

@@ -55,6 +55,13 @@ def surroundings(folder: Path) -> dict[str, str]:
 
 def do_everything(model: str, folder: Path, say: Say) -> Iterator[Work]:
     """One after the other, with what went wrong; a server that does not start ends it with a ProofError."""
+    yield from serve_and_ask(model, folder, say)
+    say("bedside device bench")
+    yield _tried("bedside device bench", partial(_bench, model, folder, surroundings(folder)))
+
+
+def serve_and_ask(model: str, folder: Path, say: Say) -> Iterator[Work]:
+    """A server, what its clients ask of it, and the commands beside it."""
     environment = surroundings(folder)
     say("starting the server")
     with _serving(model, folder, environment) as served:
@@ -79,8 +86,6 @@ def do_everything(model: str, folder: Path, say: Say) -> Iterator[Work]:
             yield _tried(what, partial(_run, arguments, environment))
         say("bedside chat")
         yield _tried("bedside chat", lambda: ask_on_a_screen(_QUESTION, environment))
-    say("bedside device bench")
-    yield _tried("bedside device bench", lambda: _bench(model, folder, environment))
 
 
 def _tried(what: str, piece: Callable[[], None]) -> Work:

@@ -3,22 +3,25 @@
 import json
 import os
 import socket
+import threading
 import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from assistant.doctor.data import check_disk, check_history, judge_room
+from assistant.doctor.data import check_disk, check_history, check_libraries, judge_room
 from assistant.doctor.machine import Machine
 from assistant.doctor.model import check_model
-from assistant.doctor.server import check_servers
+from assistant.doctor.server import check_door, check_servers
 from device.system import System
 from models.imports import import_model
 from models.store import Store
 from tests.assistant.conftest import Bedside
 from tests.assistant.server.conftest import KEY, start, stop
 from tests.device.machines import write
+from tests.local_server import serve_locally
 
 
 @pytest.fixture
@@ -53,7 +56,9 @@ def test_the_command_here(bedside: Bedside) -> None:
     assert named(told, "Core dumps")[0]["state"] == "ok"
 
 
-def test_a_running_server_its_socket_and_its_key(home: Path, environment: dict[str, str]) -> None:
+def test_a_running_server_its_socket_and_its_key(
+    home: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = home / "run/key"
     key.write_text(KEY)
     key.chmod(0o600)
@@ -66,18 +71,6 @@ def test_a_running_server_its_socket_and_its_key(home: Path, environment: dict[s
         assert states(machine) == [("Server", "ok"), ("Socket", "fault"), ("Key", "ok"), ("Key", "fault")]
         key.unlink()
         assert states(machine)[-1] == ("Key", "warning")
-    finally:
-        stop(running)
-    assert states(machine) == [("Server", "ok")]
-
-
-def test_a_server_without_a_key_and_of_another_version(
-    home: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running = start(home / "run", environment)
-    try:
-        machine = Machine(service_socket=running.socket)
-        assert "which only programs of this machine reach" in check_servers(machine)[-1].found
         monkeypatch.setattr("assistant.doctor.server.version", lambda name: "99.0")
         line = check_servers(machine)[0]
         assert (line.state, "this program is 99.0" in line.found) == ("warning", True)
@@ -85,6 +78,29 @@ def test_a_server_without_a_key_and_of_another_version(
         assert line.remedy.endswith(f"kill {running.process.pid}")
     finally:
         stop(running)
+    assert states(machine) == [("Server", "ok")]
+
+
+class Anybody(BaseHTTPRequestHandler):
+    """Answers whoever asks."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  (its name in the base)
+        pass
+
+
+def test_a_door_without_a_key() -> None:
+    with serve_locally(Anybody, threading.Event()) as url:
+        port = int(url.rpartition(":")[2])
+        line = check_door("127.0.0.1", port)
+        assert (line.state, "which only programs of this machine reach" in line.found) == ("ok", True)
+        line = check_door("0.0.0.0", port)
+        assert (line.state, "answers other machines without a key" in line.found) == ("fault", True)
+    assert check_door("127.0.0.1", port).state == "warning"
 
 
 def test_what_a_killed_server_leaves_is_told(home: Path) -> None:
@@ -110,18 +126,21 @@ def test_a_damaged_model_is_a_fault(home: Path, tiny_model: Path) -> None:
     assert check_model(Machine(model="nothing"))[0].state == "fault"
 
 
-def test_a_library_that_is_not_as_it_was_written(home: Path, bedside: Bedside, environment: dict[str, str]) -> None:
+def test_a_library_that_is_not_as_it_was_written(
+    home: Path, bedside: Bedside, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     note = home / "note.md"
     note.write_text("# Croup\n\nCroup is an infection of the upper airway.\n")
     assert bedside("knowledge", "add", str(note), "--library", "ward").returncode == 0
+    monkeypatch.setenv("BEDSIDE_HOME", environment["BEDSIDE_HOME"])
     path = Path(environment["BEDSIDE_HOME"]) / "libraries/ward.sqlite3"
     try:
-        assert "every text as written" in named(json.loads(bedside("doctor", "--json").stdout), "Libraries")[1]["found"]
+        assert "every text as written" in check_libraries(Machine())[1].found
         path.write_bytes(path.read_bytes().replace(b"upper airway", b"lower airway"))
-        done = bedside("doctor", "--json")
-        line = named(json.loads(done.stdout), "Libraries")[1]
-        assert (line["state"], done.returncode) == ("fault", 1)
-        assert line["remedy"].endswith("bedside knowledge verify ward")
+        line = check_libraries(Machine())[1]
+        assert line.state == "fault"
+        assert line.remedy is not None
+        assert line.remedy.endswith("bedside knowledge verify ward")
     finally:
         path.unlink()
 
