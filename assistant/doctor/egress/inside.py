@@ -60,7 +60,7 @@ def _work(model: str, folder: Path) -> tuple[Work, ...]:
     try:
         done.extend(do_everything(model, folder, lambda what: print(what, file=sys.stderr, flush=True)))
     except BedsideError as error:
-        done.append(Work("bedside serve", str(error)))
+        done.append(Work("serve", str(error)))
     return tuple(done)
 
 

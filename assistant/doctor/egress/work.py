@@ -56,8 +56,8 @@ def surroundings(folder: Path) -> dict[str, str]:
 def do_everything(model: str, folder: Path, say: Say) -> Iterator[Work]:
     """One after the other, with what went wrong; a server that does not start ends it with a ProofError."""
     yield from serve_and_ask(model, folder, say)
-    say("bedside device bench")
-    yield _tried("bedside device bench", partial(_bench, model, folder, surroundings(folder)))
+    say("device bench")
+    yield _tried("device bench", partial(_bench, model, folder, surroundings(folder)))
 
 
 def serve_and_ask(model: str, folder: Path, say: Say) -> Iterator[Work]:
@@ -66,26 +66,26 @@ def serve_and_ask(model: str, folder: Path, say: Say) -> Iterator[Work]:
     say("starting the server")
     with _serving(model, folder, environment) as served:
         for what, piece in (
-            ("streamed an answer", lambda: _stream(Connection("http://bedside", served.socket))),
-            ("answered over TCP", lambda: _stream(Connection(served.url))),
-            ("told its state, metrics and device", lambda: _read_pages(served)),
-            ("searched the libraries", lambda: _search(served)),
+            ("an answer streamed", lambda: _stream(Connection("http://bedside", served.socket))),
+            ("one over TCP", lambda: _stream(Connection(served.url))),
+            ("state, metrics and device read", lambda: _read_pages(served)),
+            ("libraries searched", lambda: _search(served)),
         ):
             say(what)
             yield _tried(what, piece)
         commands = {
-            "bedside ask": ["ask", "--json", _QUESTION],
-            "bedside knowledge search": ["knowledge", "search", "croup", "--json"],
-            "bedside redflags": ["redflags", "chest pain and sweating", "--json"],
-            "bedside models list": ["models", "list"],
-            "bedside device": ["device", "--json"],
-            "bedside doctor": ["doctor", "--json", "--model", model],
+            "ask": ["ask", "--json", _QUESTION],
+            "knowledge search": ["knowledge", "search", "croup", "--json"],
+            "redflags": ["redflags", "chest pain and sweating", "--json"],
+            "models list": ["models", "list"],
+            "device": ["device", "--json"],
+            "doctor": ["doctor", "--json", "--model", model],
         }
         for what, arguments in commands.items():
             say(what)
             yield _tried(what, partial(_run, arguments, environment))
-        say("bedside chat")
-        yield _tried("bedside chat", lambda: ask_on_a_screen(_QUESTION, environment))
+        say("chat")
+        yield _tried("chat", lambda: ask_on_a_screen(_QUESTION, environment))
 
 
 def _tried(what: str, piece: Callable[[], None]) -> Work:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ way_out.make_way_out()
 """
 
 
-def alone(program: str, *arguments: str, environment: dict[str, str] | None = None) -> Any:
-    """What the program prints as JSON."""
-    command = [sys.executable, "-W", "ignore", "-c", _BEGIN + textwrap.dedent(program), *arguments]
+def alone(program: str, *arguments: str, environment: dict[str, str] | None = None, before: Sequence[str] = ()) -> Any:
+    """What the program prints as JSON; `before` is a command that runs it with fewer rights."""
+    command = [*before, sys.executable, "-W", "ignore", "-c", _BEGIN + textwrap.dedent(program), *arguments]
     done = subprocess.run(
         command, cwd=_PROJECT, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

@@ -55,8 +55,15 @@ with Counter() as counter:
 """
 
 
-def test_whatever_leaves_is_counted_and_named() -> None:
-    quiet, sent, missing, left, unseen = alone(LEAKS, QUERY.hex())
+WITHOUT_ROOT = ["setpriv", "--bounding-set", "-all,+setfcap", "--inh-caps", "-all"]
+"""As an ordinary user, who has to make a namespace of users first; `setfcap` lets root keep its number, as users do."""
+
+
+@pytest.mark.parametrize("before", [[], WITHOUT_ROOT], ids=["as this user", "without root's rights"])
+def test_whatever_leaves_is_counted_and_named(before: list[str]) -> None:
+    if before and (os.getuid() != 0 or shutil.which(before[0]) is None):
+        pytest.skip("takes rights from root, by setpriv")
+    quiet, sent, missing, left, unseen = alone(LEAKS, QUERY.hex(), before=before)
     assert (quiet, missing, unseen) == (0, [], 0)
     assert sent >= 2
     assert sorted(left) == [
@@ -86,7 +93,7 @@ def test_the_command_proves_it(bedside_slow: Bedside) -> None:
     done = bedside_slow("doctor", "--egress", "--json")
     proof = json.loads(done.stdout)
     assert (done.returncode, proof["verdict"], proof["packets"]) == (0, "proven", [])
-    assert proof["work"][-1] == {"what": "bedside device bench", "trouble": None}
+    assert proof["work"][-1] == {"what": "device bench", "trouble": None}
 
 
 @pytest.fixture
