@@ -24,7 +24,7 @@ class Mount:
     needs: tuple[str, ...] = ()
     """Modules that only the extra installs."""
     fetches: bool = False
-    """Whether it may use the network; every other command sets the variables that keep libraries off it."""
+    """Whether it asks the Hub; every other command sets the variables that keep its libraries from doing so."""
 
 
 _COMPRESS_MODULES = ("torch", "transformers", "safetensors", "tokenizers", "pydantic", "matplotlib")

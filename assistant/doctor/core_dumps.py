@@ -14,7 +14,9 @@ _NAME = "Core dumps"
 def check_core_dumps(machine: Machine) -> list[Line]:
     """The limit of this program, and of the servers that run."""
     pids = [pid for path in machine.sockets() if (pid := listening_process(path)) not in (None, 1)]
-    dumping = [pid for pid in pids if _limit(pid)]
+    limits = {pid: _limit(pid) for pid in pids if pid is not None}
+    dumping = [pid for pid, limit in limits.items() if limit]
+    hidden = [f"; of the server {pid} only root can tell" for pid, limit in limits.items() if limit is None]
     handler = machine.read("/proc/sys/kernel/core_pattern") or "core"
     where = f"go to {handler[1:].split()[0]}" if handler.startswith("|") else f"are written as {handler}"
     if dumping:
@@ -23,12 +25,12 @@ def check_core_dumps(machine: Machine) -> list[Line]:
     if resource.getrlimit(resource.RLIMIT_CORE)[0]:
         remedy = "switch them off for this shell\nulimit -c 0"
         return [warning(_NAME, f"they {where}, and would hold what was asked", remedy)]
-    return [ok(_NAME, "Bedside's programs leave none")]
+    return [ok(_NAME, f"Bedside's programs leave none{''.join(hidden)}")]
 
 
-def _limit(pid: int | None) -> int:
-    """Bytes that a process may dump; 0 where that cannot be looked at."""
+def _limit(pid: int) -> int | None:
+    """Bytes that a process may dump; None where that may not be looked at."""
     try:
         return psutil.Process(pid).rlimit(psutil.RLIMIT_CORE)[0]
     except (psutil.Error, OSError):
-        return 0
+        return None

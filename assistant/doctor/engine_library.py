@@ -22,7 +22,7 @@ _ASK = (
     "import json; from models.runtime.library import library_build, supports_gpu; "
     "print(json.dumps({'build': library_build(), 'gpu': supports_gpu()}))"
 )
-_ASK_S = 20.0
+_ASK_S = 15.0
 _NAME = "llama.cpp"
 _FAST = {
     # What the processor says in /proc/cpuinfo, and what the library calls the kernels that use it.

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from assistant.doctor.egress.namespace import leave_the_network, refusal
@@ -27,14 +28,16 @@ def prove(model: str) -> Proof:
     from assistant.doctor.egress.counter import Counter
     from assistant.doctor.egress.way_out import make_way_out
 
-    try:
-        make_way_out()
-        counter = Counter()
-    except OSError as error:
-        raise refusal(error) from None
-    with counter, tempfile.TemporaryDirectory(prefix="bedside-", ignore_cleanup_errors=True) as name:
+    with ExitStack() as held:
+        try:
+            make_way_out()
+            counter = held.enter_context(Counter())
+        except OSError as error:
+            raise refusal(error) from None
+        name = held.enter_context(tempfile.TemporaryDirectory(prefix="bedside-", ignore_cleanup_errors=True))
         _settle(counter.so_far)
         first, missing_first = send_control(counter)
+        _settle(counter.so_far)  # what was sent on purpose may be sent once more
         started, before = time.monotonic(), len(counter.so_far())
         work = _work(model, Path(name))
         _settle(counter.so_far)

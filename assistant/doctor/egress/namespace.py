@@ -46,6 +46,8 @@ def refusal(error: OSError, proc: Path = Path("/proc")) -> ProofError:
                 remedy = f"run it with sudo, or allow it once: sudo sysctl {opened}"
         except (OSError, UnicodeDecodeError):
             continue
+    if error.errno in (errno.EOPNOTSUPP, errno.ENODEV):
+        return ProofError("not proven: this kernel has no virtual network cables; load them once: sudo modprobe veth")
     reason = error.strerror or str(error)
     return ProofError(f"not proven: this system gives no network namespace ({reason}); {remedy}")
 

@@ -1,5 +1,6 @@
 """Nothing leaves: in a real network of its own, with a counter that is shown to count."""
 
+import errno
 import json
 import os
 import shutil
@@ -136,6 +137,7 @@ def test_the_switch_that_closes_it_is_named(tmp_path: Path) -> None:
     )
     switch.write_text("0\n")
     assert "run it as root (sudo)" in str(refusal(PermissionError(1, "no"), tmp_path))
+    assert "sudo modprobe veth" in str(refusal(OSError(errno.EOPNOTSUPP, "no"), tmp_path))
 
 
 @pytest.mark.parametrize(

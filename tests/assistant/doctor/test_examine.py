@@ -2,13 +2,14 @@
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from assistant.doctor.examine import CHECKS, Check, Section, examine
 from assistant.doctor.line import Line, fault, ok
 from assistant.doctor.machine import Machine
-from assistant.doctor.unit import judge_units
+from assistant.doctor.unit import judge_units, main_process, read_units
 from assistant.doctor.views import print_report, worst
 
 
@@ -90,3 +91,21 @@ def test_units(service: dict[str, str], socket: dict[str, str], state: str, word
     assert line.state == state
     assert words in line.found
     assert (line.remedy is None) == (state == "ok")
+
+
+def test_systemd_is_asked_with_its_own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(
+        '#!/bin/sh\ntest "$1" = show || exit 1\n'
+        "printf 'Id=bedside.service\\nLoadState=loaded\\nActiveState=active\\nNRestarts=0\\nMainPID=4711\\n\\n'\n"
+        "printf 'Id=bedside.socket\\nLoadState=loaded\\nActiveState=active\\nUnitFileState=enabled\\n'\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    service, socket = read_units(Machine())
+    assert judge_units(service, socket) == ok("Service", "runs")
+    assert main_process(Machine()) == 4711
+    program.write_text("#!/bin/sh\necho System has not been booted with systemd >&2; exit 1\n")
+    with pytest.raises(LookupError, match="not been booted"):
+        read_units(Machine())
+    assert main_process(Machine()) is None
