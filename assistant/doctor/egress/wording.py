@@ -1,6 +1,7 @@
 """A proof in words, for a screen of 80 columns."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,20 +30,20 @@ def proof_lines(proof: dict[str, Any]) -> Iterator[str]:
     count = len(proof["packets"]) + proof["unseen_packets"]
     done = ", ".join(work["what"] for work in proof["work"] if work["trouble"] is None)
     yield f"{_packets(count)} left in {proof['elapsed_s']:.1f} s, in which this ran: {done or 'nothing'}"
-    for to in proof["packets"][:_MOST_NAMED]:
-        yield f"  left: {to}"
+    for to, times in Counter(proof["packets"]).most_common(_MOST_NAMED):
+        yield f"left: {to}" if times == 1 else f"left: {to}, {times} times"
     if proof["unseen_packets"]:
-        yield f"  {proof['unseen_packets']} of them were counted by the kernel, and nothing more is known of them"
+        yield f"{proof['unseen_packets']} of them were counted by the kernel, and nothing more is known of them"
     for work in proof["work"]:
         if work["trouble"] is not None:
-            yield f"  did not run: {work['what']}: {work['trouble']}"
+            yield f"did not run: {work['what']}: {work['trouble']}"
     control = proof["control_packets"]
     yield (
         f"control: {control['before']} packets sent on purpose were counted before, {control['after']} after "
         "(a connection, a question for a name)"
     )
     for kind in proof["control_missing"]:
-        yield f"  not counted: {kind}"
+        yield f"not counted: {kind}"
     if proof["kernel_packets"]:
         yield f"{_packets(proof['kernel_packets'])} of the kernel's own (neighbours and groups of IPv6) are left out"
 

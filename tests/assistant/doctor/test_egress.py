@@ -210,3 +210,13 @@ def test_no_command_of_the_device_asks_for_a_name_or_an_address(tmp_path: Path, 
     assert log.read_text() == ""
     run("-c", "import socket; socket.getaddrinfo('127.0.0.1', 80)")
     assert log.read_text() == "socket.getaddrinfo 127.0.0.1\n"
+
+
+def test_what_left_is_told_once_with_how_often() -> None:
+    packets = (Packet("udp 192.0.2.9:53"), Packet("tcp 192.0.2.9:443"), Packet("udp 192.0.2.9:53"))
+    lines = list(proof_lines(Proof(1.0, packets, (2, 2), (), 0, 0, (Work("asked"),)).to_json()))
+    assert lines[:3] == [
+        "3 packets left in 1.0 s, in which this ran: asked",
+        "left: udp 192.0.2.9:53, 2 times",
+        "left: tcp 192.0.2.9:443",
+    ]
