@@ -129,6 +129,10 @@ class Connection:
         """Give the connection back."""
         self._client.close()
 
+    def retire(self) -> None:
+        """Give it back for good: a server that was started for it alone is needed no more."""
+        self.close()
+
     def __enter__(self) -> "Connection":
         return self
 

@@ -1,6 +1,7 @@
 """A private server: started for whoever asks first, shared by all of the user's programs, gone when idle.
 
-It listens on a unix socket only. There is one for each model file, told apart by a digest of its path.
+It listens on a unix socket only. There is one for each model file, told apart by a digest of its path. Whoever has a
+connection to it holds a share, a lock of the operating system, so that it can be told whether it has others' too.
 """
 
 import fcntl
@@ -10,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assistant.client.connection import Connection
@@ -20,6 +21,7 @@ from models.builtin import REFERENCE_ID
 from models.resolve import resolve_gguf
 
 IDLE_S = 600
+_END_S = 5.0
 _START_S = 120.0
 """To listen, before the model is loaded: a cold start from an SD card reads many files."""
 _POLL_S = 0.05
@@ -28,6 +30,52 @@ _BOOT = (
     "runpy.run_module('assistant', run_name='__main__', alter_sys=True)"
 )
 """Away from the asker's folder before anything is imported, which could be a stranger's; and without his open files."""
+
+
+class PrivateConnection(Connection):
+    """With a share in its server; `process` is the server's, where this program started it."""
+
+    def __init__(self, socket: Path, process: int | None) -> None:
+        super().__init__("http://bedside", socket, private=True)
+        self._socket, self._process = socket, process
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        self._share: int | None = os.open(socket.with_suffix(".users"), flags, 0o600)
+        fcntl.flock(self._share, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Give the connection and the share back."""
+        super().close()
+        if self._share is not None:
+            os.close(self._share)
+            self._share = None
+
+    def retire(self) -> None:
+        """Give both back; a server that this program started, and that no other program has a share in, ends."""
+        if self._process is not None and self._share is not None:
+            with _locked(self._socket.with_suffix(".lock")):  # nobody takes a share meanwhile
+                if _held_alone(self._share):
+                    super().close()
+                    _end(self._process)
+        self.close()
+
+
+def _held_alone(share: int) -> bool:
+    try:
+        fcntl.flock(share, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _end(process: int) -> None:
+    """End a child, and wait for a while until it has ended; one that has ended already is not there any more."""
+    with suppress(ChildProcessError):
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return
+        os.kill(process, signal.SIGTERM)
+        deadline = time.monotonic() + _END_S
+        while not os.waitpid(process, os.WNOHANG)[0] and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
 
 
 def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
@@ -40,19 +88,19 @@ def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
     folder = private_folder()
     socket = folder / f"bedside-{digest}.sock"
-    started = False
+    process: int | None = None
     while True:
         with _locked(socket.with_suffix(".lock")):
             if not answers(socket):
                 say("starting the server")
-                _start(str(path) if path == Path(name).resolve() else name, socket, socket.with_suffix(".log"))
-                started = True
-        found = Connection("http://bedside", socket, private=True)
+                named = str(path) if path == Path(name).resolve() else name
+                process = _start(named, socket, socket.with_suffix(".log"))
+            found = PrivateConnection(socket, process)
         try:
             found.wait_until_ready(say)
         except ServerError as error:
             found.close()
-            if started:
+            if process is not None:
                 raise ServerError(_last_error(socket.with_suffix(".log"))) from error
             if answers(socket):
                 raise
@@ -61,8 +109,8 @@ def private_server(model: str | None, say: Callable[[str], None]) -> Connection:
         # The one that was met had been idle for long enough, and was about to end.
 
 
-def _start(model: str, socket: Path, log: Path) -> None:
-    """Start a server, and wait until it listens. Raises ServerError where it ends instead, or takes too long.
+def _start(model: str, socket: Path, log: Path) -> int:
+    """Start a server, and wait until it listens: its process id. Raises ServerError where it ends instead, or takes too long.
 
     Ctrl-C ends a server that does not listen yet: the next asker would find neither it nor a lock, and start a second.
     """
@@ -81,6 +129,7 @@ def _start(model: str, socket: Path, log: Path) -> None:
         raise
     except OSError as error:
         raise ServerError(f"cannot start a server ({error.strerror}); free memory, or check {log}") from error
+    return process
 
 
 def _wait_until_it_listens(process: int, socket: Path, log: Path) -> None:

@@ -42,7 +42,11 @@ class Link:
             return None if self._held is None else self._held.count_tokens(text)
 
     def switch(self, model: str, say: Say) -> Connection:
-        """Another model, on a private server; where that fails, the former stays. Raises BedsideError."""
+        """Another model, on a private server; where that fails, the former stays. Raises BedsideError.
+
+        The former private server ends where this terminal started it and no other program has a share in it: both models
+        would take memory.
+        """
         with self._lock:
             if self._url is not None or (self._held is not None and not self._held.is_private):
                 where = self._url or (self._held.where if self._held else "")
@@ -50,8 +54,9 @@ class Link:
                     f"the server at {where} is not this terminal's to change; stop it, or leave --url out"
                 )
             found = connect(None, model, say)
-            self._release()
-            self._held, self._model = found, model
+            former, self._held, self._model = self._held, found, model
+            if former is not None:
+                former.retire()
             return found
 
     def close(self) -> None:

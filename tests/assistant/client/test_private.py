@@ -17,6 +17,7 @@ from assistant.client.connection import Connection
 from assistant.client.finding import connect
 from assistant.client.private import private_server
 from assistant.errors import ServerError
+from assistant.tui.link import Link
 from models.errors import ModelFileError
 from tests.assistant.conftest import IGNORED
 from tests.assistant.server.conftest import start, stop
@@ -206,3 +207,29 @@ def test_a_server_that_dies_is_said(runtime: Path, environment: dict[str, str]) 
     served.process.wait(30)
     assert served.process.stderr is not None
     served.process.stderr.close()
+
+
+def test_one_that_was_started_here_and_has_no_other_user_ends_with_its_last_use(
+    runtime: Path, tiny_model: Path
+) -> None:
+    first = private_server(str(tiny_model), lambda _: None)
+    second = private_server(str(tiny_model), lambda _: None)
+    second.retire()
+    assert text(first)
+    third = private_server(str(tiny_model), lambda _: None)
+    first.retire()
+    assert text(third)
+    third.retire()  # which has not started it
+    assert len(servers(runtime)) == 1
+
+
+def test_another_model_ends_the_server_of_the_former(runtime: Path, tmp_path: Path, tiny_model: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(tiny_model.read_bytes())
+    link = Link(None, str(tiny_model))
+    link.connection(lambda _: None)
+    (former,) = servers(runtime)
+    assert text(link.switch(str(other), lambda _: None))
+    (now,) = servers(runtime)
+    assert now.pid != former.pid
+    link.close()
