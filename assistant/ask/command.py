@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assistant.client.options import KnowledgeChoice, Model, Url
 from assistant.errors import NoteError
 from assistant.plaintext import plain
 
@@ -19,25 +20,13 @@ if TYPE_CHECKING:
 def ask(  # noqa: PLR0917  (Typer makes an option of each)
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The question.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID|FILE",
-            help="A model of the catalogue or your store, or a GGUF file.  [default: that of the running server]",
-            show_default=False,
-        ),
-    ] = None,
-    knowledge: Annotated[
-        str, typer.Option(metavar="on|off|LIBRARY", help="Answer from passages of the library, or without.")
-    ] = "on",
+    model: Model = None,
+    knowledge: KnowledgeChoice = "on",
     note: Annotated[
         str | None,
         typer.Option(metavar="FILE|-", help="The patient's context: a text file, or - for standard input."),
     ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="Ask the server there instead of one on this machine's sockets.", show_default=False),
-    ] = None,
+    url: Url = None,
 ) -> None:
     """Answer a clinician's question from the library, with numbered sources. Not for patients."""
     question = _checked(text)
