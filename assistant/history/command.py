@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from assistant.errors import HistoryError
+from assistant.history.conversation import MAX_DAYS, counted
 from assistant.history.key_commands import AsJson, PassphraseFile, passphrase, recover, status
 from assistant.plaintext import plain_line
 
@@ -23,7 +24,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_MAX_DAYS = 36_500
 _Id = Annotated[str, typer.Argument(metavar="ID", help="A conversation, as `list` names it.", show_default=False)]
 _Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 _Sysroot = Annotated[
@@ -144,7 +144,7 @@ def export(  # noqa: PLR0917  (Typer makes an option of each)
     with _opened(passphrase_file) as history:
         ids = None if every else [_whole_id(history, each) for each in conversations or ()]
         written = write(history, ids, out, form, redacted=redact, force=force)
-    print(f"{_count(written)} in {plain_line(str(out))}, which is not encrypted")
+    print(f"{counted(written)} in {plain_line(str(out))}, which is not encrypted")
     if redact:
         print(LIMITS)
 
@@ -163,7 +163,7 @@ def import_conversations(
     with _opened(passphrase_file) as history:
         taken = import_file(history, file)
     messages = f"{taken.messages:,} message{'' if taken.messages == 1 else 's'}"
-    print(f"new: {_count(taken.conversations)}, {messages}")
+    print(f"new: {counted(taken.conversations)}, {messages}")
 
 
 @app.command()
@@ -179,7 +179,7 @@ def remove(conversation: _Id, passphrase_file: PassphraseFile = None) -> None:
 def purge(
     older_than: Annotated[
         int | None,
-        typer.Option("--older-than", metavar="DAYS", min=0, max=_MAX_DAYS, help="Without a message in so many days."),
+        typer.Option("--older-than", metavar="DAYS", min=0, max=MAX_DAYS, help="Without a message in so many days."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All conversations.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -196,7 +196,7 @@ def purge(
         what = "all conversations" if every else f"conversations without a message in {older_than} days"
         _confirm(f"Remove {what} for good?", yes)
         purged = history.purge(older_than, sysroot)
-    print(f"removed for good: {_count(purged.conversations)}")
+    print(f"removed for good: {counted(purged.conversations)}")
     if not purged.is_compact:
         raise HistoryError(
             "their text is overwritten, but the file could not be made anew, since another terminal reads it or the disk "
@@ -226,7 +226,7 @@ def retention(
     if reason is not None:
         print(f"nothing was removed now: {reason}")
     elif removed:
-        print(f"removed for good: {_count(removed)}")
+        print(f"removed for good: {counted(removed)}")
 
 
 @app.command()
@@ -319,8 +319,8 @@ def _whole_id(history: "History", written: str) -> str:
 
 
 def _days(written: str) -> int:
-    if not (written.isascii() and written.isdigit() and 1 <= int(written[:9]) <= _MAX_DAYS):
-        raise typer.BadParameter(f"give 1 to {_MAX_DAYS} days, or off", param_hint="DAYS")
+    if not (written.isascii() and written.isdigit() and 1 <= int(written[:9]) <= MAX_DAYS):
+        raise typer.BadParameter(f"give 1 to {MAX_DAYS} days, or off", param_hint="DAYS")
     return int(written)
 
 
@@ -330,7 +330,3 @@ def _confirm(question: str, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise HistoryError("there is no terminal to ask on; give --yes")
     typer.confirm(question, abort=True)
-
-
-def _count(conversations: int) -> str:
-    return f"{conversations:,} conversation{'' if conversations == 1 else 's'}"

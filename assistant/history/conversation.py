@@ -13,6 +13,10 @@ STATES: tuple[State, ...] = get_args(State)
 
 MAX_TITLE, MAX_TAG, MAX_TAGS = 1000, 200, 100
 """Characters of a title and of a tag, and tags of a conversation: as they are written, and as they are brought in."""
+MAX_MESSAGES, MAX_TEXT = 5000, 1 << 20
+"""Messages of a conversation, since a terminal has to show it, and characters of a message: in the same way."""
+MAX_DAYS = 36_500
+"""The longest age that is asked for: a hundred years."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,11 @@ def local(time: datetime) -> datetime:
         return time.astimezone()
     except (OverflowError, ValueError, OSError):
         return time
+
+
+def counted(conversations: int) -> str:
+    """So many conversations, in words."""
+    return f"{conversations:,} conversation{'' if conversations == 1 else 's'}"
 
 
 def branch(messages: Sequence[Message], tip: str | None) -> list[Message]:

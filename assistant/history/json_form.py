@@ -8,8 +8,10 @@ from math import isfinite
 from typing import Any, NoReturn, cast
 
 from assistant.history.conversation import (
+    MAX_MESSAGES,
     MAX_TAG,
     MAX_TAGS,
+    MAX_TEXT,
     MAX_TITLE,
     ROLES,
     STATES,
@@ -22,9 +24,7 @@ from assistant.plaintext import plain_line
 
 FORMAT, VERSION = "bedside-history", 1
 MAX_FILE_BYTES = 256 << 20
-_MAX_TEXT = 1 << 20
 _MAX_DETAILS_BYTES = 4 << 20
-_MAX_MESSAGES = 5000  # of a conversation: a terminal has to show it
 _MAX_DIGITS, _MAX_DEPTH = 100, 50
 _YEARS = range(2000, 2100)  # of which any machine can tell the time in its own zone
 _LISTS, _OBJECTS = ("sources", "checks"), ("red_flags", "versions", "usage")
@@ -146,8 +146,8 @@ def _conversation(fields: Row) -> Conversation:
 def _messages(entries: Sequence[Any]) -> list[Message]:
     """Each after the one that it follows."""
     _require(
-        len(entries) <= _MAX_MESSAGES,
-        f"a conversation has {len(entries):,} messages and may have {_MAX_MESSAGES:,}; divide it",
+        len(entries) <= MAX_MESSAGES,
+        f"a conversation has {len(entries):,} messages and may have {MAX_MESSAGES:,}; divide it",
     )
     messages: list[Message] = []
     known: set[str | None] = {None}
@@ -168,7 +168,7 @@ def _message(fields: Row) -> Message:
         id=_id(fields, "id"),
         parent=None if fields.get("parent") is None else _id(fields, "parent"),
         role=cast("Role", role),
-        text=_text(fields, "text", _MAX_TEXT),
+        text=_text(fields, "text", MAX_TEXT),
         written_at=_time(fields, "written_at"),
         state=cast("State", "stopped" if state == "writing" else state),  # nobody goes on writing it here
         details=_details(fields),

@@ -6,7 +6,15 @@ from datetime import datetime, timezone
 from typing import Any
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import MAX_TAG, MAX_TAGS, MAX_TITLE, Conversation, Message
+from assistant.history.conversation import (
+    MAX_MESSAGES,
+    MAX_TAG,
+    MAX_TAGS,
+    MAX_TEXT,
+    MAX_TITLE,
+    Conversation,
+    Message,
+)
 from assistant.history.database import Connection
 from assistant.plaintext import plain, plain_line
 
@@ -18,6 +26,14 @@ def conversations(connection: Connection, condition: str, *values: str | int) ->
     """Those that a condition on `conversation c` selects, in its order."""
     found = connection.execute(f"SELECT {CONVERSATION} FROM conversation c {condition}", values)
     return [conversation_of(row) for row in found]
+
+
+def tags(connection: Connection) -> list[str]:
+    """Those that conversations have, the most frequent first."""
+    found = connection.execute(
+        "SELECT value FROM conversation, json_each(tags) GROUP BY value ORDER BY count(*) DESC, value"
+    )
+    return [tag for (tag,) in found]
 
 
 def conversation_of(row: Sequence[Any]) -> Conversation:
@@ -55,13 +71,13 @@ def insert_conversation(connection: Connection, conversation: Conversation) -> i
 
 
 def insert_message(connection: Connection, conversation: int, message: Message, writer: str | None) -> None:
-    """Add a message to the conversation of this row; `writer` is who goes on writing it."""
+    """Add a message to the conversation of this row; `writer` is who goes on writing it. Raises HistoryError as `text_of`."""
     row = (
         message.id,
         conversation,
         message.parent,
         message.role,
-        plain(message.text),
+        text_of(message),
         time_text(message.written_at),
         message.state,
         json.dumps(message.details),
@@ -75,8 +91,8 @@ def insert_message(connection: Connection, conversation: int, message: Message, 
 
 
 def update_message(connection: Connection, message: Message, writer: str | None) -> bool:
-    """Replace what is kept of a message; whether there was one."""
-    text = plain(message.text)
+    """Replace what is kept of a message; whether there was one. Raises HistoryError as `text_of`."""
+    text = text_of(message)
     changed = connection.execute(
         "UPDATE message SET state = ?, details = ?, writer = ? WHERE id = ?",
         (message.state, json.dumps(message.details), writer, message.id),
@@ -95,6 +111,25 @@ def messages_of(connection: Connection, conversation: int) -> list[Message]:
 def _message_of(row: Sequence[Any]) -> Message:
     found_id, parent, role, text, written_at, state, details = row
     return Message(found_id, parent, role, text, _time(written_at), state, json.loads(details))
+
+
+def require_room(connection: Connection, conversation: int) -> None:
+    """Raise HistoryError where the conversation of this row has as many messages as can be brought in again."""
+    count = connection.execute("SELECT count(*) FROM message WHERE conversation = ?", (conversation,)).fetchone()[0]
+    if count >= MAX_MESSAGES:
+        raise HistoryError(
+            f"not saved: a conversation has at most {MAX_MESSAGES:,} messages, and this one has them; begin a new one"
+        )
+
+
+def text_of(message: Message) -> str:
+    """A message as its column has it. Raises HistoryError where it is too long to be brought in again."""
+    text = plain(message.text)
+    if len(text) > MAX_TEXT:
+        raise HistoryError(
+            f"not saved: the message has {len(text):,} characters and may have {MAX_TEXT:,}; shorten it, or divide it"
+        )
+    return text
 
 
 def title_text(title: str) -> str:

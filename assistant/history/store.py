@@ -18,6 +18,7 @@ from assistant.history.removal import Purged
 from assistant.history.reserve import Reserve
 from assistant.history.search import search
 from assistant.plaintext import plain_line
+from models.disk import storage_errors
 
 _Result = TypeVar("_Result")
 
@@ -52,7 +53,13 @@ class History:
 
         Raises:
             HistoryError: the database is missing, damaged, another key's, of a newer Bedside, or may not be written.
+            StorageError: the disk refuses.
         """
+        with storage_errors(folder):  # a disk that has gone says so at any of the files
+            return cls._open(folder, key)
+
+    @classmethod
+    def _open(cls, folder: Path, key: bytes) -> "History":
         presence = Presence(folder)
         try:
             path, is_new = database_file(folder), new_mark(folder).exists()
@@ -117,9 +124,10 @@ class History:
         return conversation
 
     def add(self, conversation_id: str, message: Message) -> None:
-        """Put a message into a conversation and show its branch."""
+        """Put a message into a conversation and show its branch. Raises HistoryError where it takes no more."""
         with self._writing():
             number = rows.number_of(self._connection, conversation_id)
+            rows.require_room(self._connection, number)
             if message.parent is not None and rows.place_of(self._connection, message.parent) != number:
                 raise HistoryError(
                     f"message {plain_line(message.parent)!r} is not in this conversation any more; not saved"
@@ -185,6 +193,11 @@ class History:
                 return rows.conversations(self._connection, newest_first, limit)
             tagged = "WHERE EXISTS (SELECT 1 FROM json_each(c.tags) WHERE value = ?)"
             return rows.conversations(self._connection, f"{tagged} {newest_first}", plain_line(tag), limit)
+
+    def tags(self) -> list[str]:
+        """All tags that conversations have, those of the most conversations first."""
+        with self._reading():
+            return rows.tags(self._connection)
 
     def messages(self, conversation_id: str) -> list[Message]:
         """All messages of a conversation, of all its branches, the oldest first."""

@@ -42,11 +42,22 @@ class Vault:
     def __init__(self, folder: Path, work: Work = Work()) -> None:  # noqa: B008  (frozen)
         self.folder = folder
         self._work = work
+        self._known: _Keys | None = None
+        """As it was last unlocked or written: who did that is known again after the disk has gone."""
 
     @property
     def exists(self) -> bool:
         """Whether a history is or was here: its key or its database."""
-        return key_file(self.folder).exists() or database_file(self.folder).exists()
+        return _is_there(key_file(self.folder)) or _is_there(database_file(self.folder))
+
+    @property
+    def can_unlock(self) -> bool:
+        """Whether a passphrase can be checked: the key file is readable, or was when it was unlocked by this vault."""
+        try:
+            self._read_or_known()
+        except HistoryError:
+            return False
+        return True
 
     def require(self) -> None:
         """Raise HistoryError where there is no key that could be unlocked."""
@@ -73,9 +84,11 @@ class Vault:
 
     def unlock(self, passphrase: str) -> bytes:
         """The key. Raises WrongPassphraseError, or HistoryError where the key file cannot be used."""
-        keys = self._read()
+        keys = self._read_or_known()
         with self._counting_refusals():
-            return unwrap(keys.by_passphrase, _normal(passphrase), _label("passphrase", keys.key_id))
+            key = unwrap(keys.by_passphrase, _normal(passphrase), _label("passphrase", keys.key_id))
+        self._known = keys
+        return key
 
     def unlock_by_code(self, code: str) -> bytes:
         """The key. Raises WrongPassphraseError, or HistoryError where the key file cannot be used."""
@@ -113,6 +126,15 @@ class Vault:
             "recovery_code": keys.by_recovery_code.as_json(),
         }
         write_atomically(key_file(self.folder), json.dumps(fields, indent=2).encode(), mode=0o600)
+        self._known = keys
+
+    def _read_or_known(self) -> _Keys:
+        try:
+            return self._read()
+        except HistoryError:
+            if self._known is None:
+                raise
+            return self._known
 
     def _read(self) -> _Keys:
         path = key_file(self.folder)
@@ -162,6 +184,14 @@ def check_passphrase(passphrase: str) -> str:
     if len(secret) > _MAX_PASSPHRASE_LENGTH:
         raise HistoryError(f"a passphrase has at most {_MAX_PASSPHRASE_LENGTH} characters; give a shorter one")
     return secret
+
+
+def _is_there(path: Path) -> bool:
+    """True as well of what cannot be looked at: a failing disk is no reason to begin a new history."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _normal(passphrase: str) -> str:

@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,14 +15,15 @@ from rich.text import Text
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.screen import Screen
 
 from assistant.tui.chat import ChatScreen
-from assistant.tui.dialogs import Help, RecoveryCode
+from assistant.tui.dialogs import Help, Quit, RecoveryCode
 from assistant.tui.link import Link
 from assistant.tui.locking import LockScreen
 from assistant.tui.notices import copy, say
-from assistant.tui.palette import commands
+from assistant.tui.palette import InOrder, commands
 from assistant.tui.privacy import Privacy
 from assistant.tui.session import Session
 from assistant.tui.themes import DARK, THEMES
@@ -36,6 +39,7 @@ class ChatApp(App[None]):
     TITLE = "Bedside"
     ENABLE_COMMAND_PALETTE = True
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (7, "-low"), (14, "-high"), (30, "-tall")]  # noqa: RUF012  (as Textual declares it)
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {InOrder}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "Help", show=False, priority=True),
         Binding("ctrl+n", "new", "New conversation", show=False, priority=True),
@@ -69,6 +73,9 @@ class ChatApp(App[None]):
 
     async def on_mount(self) -> None:
         """The conversation, and before it the lock where there is a history to open."""
+        for number in (signal.SIGTERM, signal.SIGHUP):  # at once, but the terminal is given back as it was
+            end = partial(self.exit, return_code=128 + number)
+            asyncio.get_running_loop().add_signal_handler(number, end)
         await self.push_screen(self.chat)
         await self.privacy.arrive(self)
         gc.freeze()  # what is loaded stays: to look through all of it for garbage would hold up a key for 80 ms
@@ -93,11 +100,11 @@ class ChatApp(App[None]):
             await self.action_lock()
         elif idle_s >= self._lock_s - min(WARN_S, self._lock_s / 2) and not self._warned:
             self._warned = True
-            what = "locks" if self.privacy.can_lock else "is wiped, since there is no passphrase"
+            what = "locks" if self.privacy.can_lock else f"is wiped, since {self.privacy.why_no_lock}"
             say(self, f"in {self._lock_s - idle_s:.0f} s the screen {what}: press any key", "warning")
 
     async def action_lock(self) -> None:
-        """Hide everything behind the passphrase; without one, wipe everything."""
+        """Hide everything behind the passphrase, and close the history; without a passphrase, wipe everything."""
         self._used_at, self._warned = time.monotonic(), False
         if self.is_locked:
             return
@@ -108,6 +115,7 @@ class ChatApp(App[None]):
         if self.privacy.can_lock:
             self.unlocked.clear()
             await self.push_screen(LockScreen(self, self.privacy), lambda _: self.unlocked.set())
+            await self.privacy.shut(self)
         else:
             await self.privacy.wipe(self)
 
@@ -127,6 +135,19 @@ class ChatApp(App[None]):
 
         if not self.is_locked and not isinstance(self.screen, HistoryScreen):
             await self.push_screen(HistoryScreen(self.session))
+
+    async def action_quit(self) -> None:
+        """Leave; where something would be gone with it, ask first."""
+        if isinstance(self.screen, Quit):
+            if self.screen.again_agrees:
+                self.exit()
+        elif lost := await self.privacy.lost_by_leaving(self):
+            again_agrees = not self.privacy.is_code_pending
+            await self.push_screen(
+                Quit(lost, again_agrees=again_agrees), lambda agreed: self.exit() if agreed else None
+            )
+        else:
+            self.exit()
 
     def action_theme(self) -> None:
         """The next theme."""

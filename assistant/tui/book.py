@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from assistant.errors import HistoryError
 from assistant.history.conversation import Conversation, Message, Role, State, branch, new_id, now
 from assistant.history.store import History
 from assistant.plaintext import plain_line
@@ -88,7 +89,13 @@ class Book:
                 if message is not None and message.id not in self._saved:
                     self._saved.add(message.id)
                     now_is = self._messages.get(message.id, message)
-                    await self.keeper.call(partial(History.add, conversation_id=self.conversation.id, message=now_is))
+                    try:
+                        await self.keeper.call(
+                            partial(History.add, conversation_id=self.conversation.id, message=now_is)
+                        )
+                    except HistoryError:
+                        self._saved.discard(message.id)  # so that its progress is not refused once more each second
+                        raise
 
     async def write(self, answer: Message, text: str, state: State, details: dict[str, Any]) -> Message:
         """The answer as it is now; in memory at once, whatever the history says. Raises HistoryError."""

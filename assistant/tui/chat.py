@@ -200,6 +200,14 @@ class ChatScreen(Screen[None]):
         """A long text is the patient's."""
         self._set_note(f"{self._note}\n{event.text}" if self._note else event.text)
 
+    @property
+    def unsent(self) -> str:
+        """What is written and not asked; empty for a question that was brought back and is as it was."""
+        exchange = self.session.editing
+        if exchange is not None and self._composer.text == exchange.question.text:
+            return ""
+        return f"{self._note or ''}{self._composer.text}".strip()
+
     def _set_note(self, note: str | None) -> None:
         self._note = note
         shown = self.query_one("#note", Static)

@@ -1,16 +1,17 @@
 """Small questions over the conversation: a line of text, a passphrase, yes or no; and words to be read."""
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
 
 from rich.style import Style
 from rich.text import Text
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.events import Click
+from textual.events import Click, Key
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
@@ -43,6 +44,11 @@ class Dialog(ModalScreen[Result], Leaving[Result]):
         """A click beside it closes it."""
         if event.widget is self:
             self.action_leave()
+
+
+async def answer(app: App[Any], dialog: Dialog[Result]) -> Result | None:
+    """What it was answered, in a worker; None where it was left."""
+    return await app.push_screen_wait(dialog)
 
 
 def clickable(*actions: tuple[str, str]) -> Text:
@@ -100,6 +106,57 @@ class Confirm(Dialog[bool]):
     def action_agree(self) -> None:
         """Yes."""
         self.dismiss(True)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A key, what it stands for, and what is made of it."""
+
+    key: str
+    words: str
+    result: bool
+
+
+class Choose(Dialog[bool]):
+    """Asks which of some; None where it was left."""
+
+    def __init__(self, question: str, told: str, choices: Sequence[Choice]) -> None:
+        super().__init__()
+        self._question, self._told, self._choices = question, told, choices
+
+    def compose(self) -> ComposeResult:
+        """The question, what there is to know before an answer, and the keys."""
+        with Vertical(classes="box"):
+            yield Static(self._question, classes="title", markup=False)
+            yield Static(self._told, classes="words", markup=False)
+            keys = [(f"{each.key} {each.words}", f"choose('{each.key}')") for each in self._choices]
+            yield Static(clickable(*keys, ("Esc leaves", "leave")), classes="keys")
+
+    def on_key(self, event: Key) -> None:
+        """One of the keys."""
+        self.action_choose(event.key)
+
+    def action_choose(self, key: str) -> None:
+        """What stands for it."""
+        for each in self._choices:
+            if each.key == key:
+                self.dismiss(each.result)
+
+
+class Quit(Confirm):
+    """Asks before the terminal ends and takes something with it; where it is no key that was pressed twice, Ctrl+Q agrees."""
+
+    def __init__(self, lost: Sequence[str], *, again_agrees: bool) -> None:
+        super().__init__("Quit? Gone for good would be:\n" + "\n".join(f"  {each}" for each in lost))
+        self.again_agrees = again_agrees
+        """Whether the key that asked for the end agrees as well."""
+
+    def compose(self) -> ComposeResult:
+        """The question."""
+        yes = "y, Ctrl+Q quit" if self.again_agrees else "y quits"
+        with Vertical(classes="box"):
+            yield Static(plain(self._question), classes="title", markup=False)
+            yield Static(clickable((yes, "agree"), ("n, Esc stay", "leave")), classes="keys")
 
 
 class RecoveryCode(Dialog[None]):

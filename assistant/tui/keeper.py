@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from assistant.errors import HistoryError
 from assistant.history.store import History
 
 Result = TypeVar("Result")
@@ -16,6 +17,7 @@ class Keeper:
     def __init__(self, opened: Callable[[], History] = History.in_memory) -> None:
         self._thread = ThreadPoolExecutor(1, "history")
         self._history = self._thread.submit(opened)
+        self.is_closed = False
 
     async def opened(self) -> None:
         """Until it is open. Raises HistoryError where it cannot be opened."""
@@ -23,6 +25,8 @@ class Keeper:
 
     async def call(self, work: Callable[[History], Result]) -> Result:
         """What `work` returns. Raises HistoryError, as the history does."""
+        if self.is_closed:
+            raise HistoryError("the history is closed behind the lock; unlock it first")
         return await asyncio.wrap_future(self._thread.submit(lambda: work(self._history.result())))
 
     async def adopt(self, other: "Keeper") -> None:
@@ -31,10 +35,13 @@ class Keeper:
 
     def close(self) -> None:
         """After all that was asked, close the history; does not wait."""
+        self.is_closed = True
         self._thread.submit(lambda: self._history.result().close())
         self._thread.shutdown(wait=False)
 
     async def closed(self) -> None:
-        """Close it, and wait until it is."""
-        await self.call(lambda history: history.close())
-        self._thread.shutdown(wait=False)
+        """Close it, and wait until it is; nothing is left to do where it is closed already."""
+        if not self.is_closed:
+            await self.call(lambda history: history.close())
+            self.is_closed = True
+            self._thread.shutdown(wait=False)

@@ -1,5 +1,6 @@
 """The lock: nothing of a conversation is on the screen, and the passphrase alone leads on."""
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -9,6 +10,8 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from assistant.tui.dialogs import Leaving
+from assistant.tui.notices import say
+from assistant.tui.upkeep import apply_retention, attempt
 from models.errors import BedsideError
 
 if TYPE_CHECKING:
@@ -38,9 +41,14 @@ class PassphraseScreen(Leaving[bool]):
             yield Static("Forgotten? `bedside history recover` takes the recovery code.", classes="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Ready for the passphrase."""
+        """Ready for the passphrase; what no passphrase would help against is said at once."""
         self.styles.align = ("center", "middle")
         self.query_one(Input).focus()
+        if not self._privacy.vault.can_unlock:
+            try:
+                self._privacy.vault.require()
+            except BedsideError as error:
+                self.query_one(".fault", Static).update(f"! {error}")
 
     @on(Input.Submitted)
     async def unlock(self, event: Input.Submitted) -> None:
@@ -50,18 +58,22 @@ class PassphraseScreen(Leaving[bool]):
         line, fault = self.query_one(Input), self.query_one(".fault", Static)
         line.disabled = True
         fault.update("checking …")
-        told = ""
+        refused = ""
         try:
-            await self._privacy.unlock(self._chat, event.value)
+            await self.enter(await self._privacy.check(event.value))
         except BedsideError as error:
-            told = f"! {error}"
-        if not told and self.is_active:
+            refused = f"! {error}"
+        if not refused and self.is_active:
             self.dismiss(True)
         elif self.is_attached:
-            fault.update(told)
+            fault.update(refused)
             line.disabled = False
             line.value = ""
             line.focus()
+
+    async def enter(self, key: bytes) -> None:
+        """The passphrase was right. Raises BedsideError where the history does not open all the same."""
+        await self._privacy.open(self._chat, key)
 
 
 class UnlockScreen(PassphraseScreen):
@@ -73,9 +85,21 @@ class UnlockScreen(PassphraseScreen):
         """Go on without the history."""
         self.dismiss(None)
 
+    async def enter(self, key: bytes) -> None:
+        """Open the history, and remove what was kept in it for long enough. Raises BedsideError."""
+        await super().enter(key)
+        self._chat.carry_out(partial(attempt, self._chat, apply_retention))
+
 
 class LockScreen(PassphraseScreen):
     """Hides everything, until the passphrase comes."""
 
     HEAD = "Bedside · locked"
     KEYS = "Enter unlocks"
+
+    async def enter(self, key: bytes) -> None:
+        """Whoever has the passphrase sees the conversation again, whatever has become of the database."""
+        try:
+            await super().enter(key)
+        except BedsideError as error:
+            say(self._chat, f"from here on in memory only, not saved: {error}", "error")

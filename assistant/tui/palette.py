@@ -5,19 +5,34 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual.app import SystemCommand
+from textual.command import DiscoveryHit, Hits
+from textual.system_commands import SystemCommandsProvider
 
-from assistant.history.vault import MIN_PASSPHRASE_LENGTH, check_passphrase
 from assistant.knowledge.installed import installed_files
 from assistant.knowledge.library import STARTER
-from assistant.tui.dialogs import AskLine, RecoveryCode
-from assistant.tui.notices import say
 from assistant.tui.themes import BY_NAME
+from assistant.tui.upkeep import (
+    attempt,
+    back_up_history,
+    change_passphrase,
+    keep_for_days,
+    purge_history,
+    set_passphrase,
+)
 from models.builtin import REFERENCE_ID
-from models.errors import BedsideError
 from models.store import Store
 
 if TYPE_CHECKING:
     from assistant.tui.app import ChatApp
+
+
+class InOrder(SystemCommandsProvider):
+    """The commands in their own order, not that of the alphabet, until something is typed."""
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        for command in self.app.get_system_commands(self.screen):
+            yield DiscoveryHit(command.title, command.callback, help=command.help)
 
 
 def commands(app: "ChatApp") -> Iterator[SystemCommand]:
@@ -60,36 +75,23 @@ def _private(app: "ChatApp") -> Iterator[SystemCommand]:
     name = "Leave incognito" if leaving else "Incognito conversation"
     yield SystemCommand(name, told, partial(app.carry_out, partial(app.privacy.incognito, app)))
     yield SystemCommand("Lock", "Hide everything (Ctrl+L)", partial(app.carry_out, app.action_lock))
-    if not app.privacy.can_lock:
+    if not app.privacy.vault.exists:
         told = "Keep conversations, encrypted; those in memory as well"
-        yield SystemCommand("Set a passphrase", told, partial(app.carry_out, partial(set_passphrase, app)))
+        yield SystemCommand("Set a passphrase", told, partial(app.carry_out, partial(attempt, app, set_passphrase)))
     elif not app.privacy.is_open:
         yield SystemCommand(
             "Unlock the history", "With its passphrase", partial(app.carry_out, partial(app.privacy.ask, app))
         )
+    else:
+        for name, told, work in (
+            ("Change the passphrase", "The recovery code stays, backups open as before", change_passphrase),
+            ("Back up the history", "Into one encrypted file", back_up_history),
+            ("Retention of the history", "How many days conversations are kept", keep_for_days),
+            ("Purge the history", "Remove old conversations, or all, for good", purge_history),
+        ):
+            yield SystemCommand(name, told, partial(app.carry_out, partial(attempt, app, work)))
 
 
 def _library(app: "ChatApp", name: str) -> None:
     app.session.knowledge = name
     app.chat.grew()
-
-
-async def set_passphrase(app: "ChatApp") -> None:
-    """Ask for it twice, set it, and show the recovery code once."""
-    title = f"A passphrase for your history: at least {MIN_PASSPHRASE_LENGTH} characters"
-    first = await app.push_screen_wait(AskLine(title, hidden=True, check=check_passphrase))
-    if not first:
-        return
-    second = await app.push_screen_wait(AskLine("The same passphrase again", hidden=True))
-    if not second:
-        return
-    if second != first:
-        say(app, "the two were not the same; nothing was set", "warning")
-        return
-    try:
-        code = await app.privacy.create(app, first)
-    except BedsideError as error:
-        say(app, str(error), "error")
-        return
-    await app.unlocked.wait()  # it may have locked meanwhile, and the code goes only to whoever can unlock
-    await app.push_screen_wait(RecoveryCode(code))

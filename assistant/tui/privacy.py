@@ -1,34 +1,57 @@
-"""Where conversations go: memory, the encrypted history behind a passphrase, or nowhere at all."""
+"""Where conversations go: memory, the encrypted history behind a passphrase, or nowhere at all.
 
+Behind the lock the history is closed: its database, its key and its page cache are not in memory until the passphrase
+comes. What stays is what is needed to go on at once, and what Python frees but does not overwrite: the conversation that
+was open, with its messages, and pieces of what was read before. Swap off, or encrypted, keeps them from the disk.
+"""
+
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from assistant.errors import HistoryError
+from assistant.history.conversation import MAX_MESSAGES
 from assistant.history.store import History
 from assistant.history.vault import Vault
 from assistant.tui.keeper import Keeper
 from assistant.tui.locking import UnlockScreen
 from assistant.tui.reader import in_thread
-from assistant.tui.session import Storage
+from assistant.tui.session import Session, Storage
+from models.errors import BedsideError
 
 if TYPE_CHECKING:
     from assistant.tui.app import ChatApp
+
+Result = TypeVar("Result")
 
 
 class Privacy:
     """The history folder of a terminal, and what of it is open."""
 
     def __init__(self, folder: Path, *, incognito: bool = False) -> None:
-        self._folder, self._incognito = folder, incognito
-        self._vault = Vault(folder)
+        self.vault = Vault(folder)
+        self._incognito = incognito
         self._kept = Keeper()
         """All conversations but incognito ones: the saved history where it is open, else one in memory."""
+        self._moving = asyncio.Lock()
+        """Held while the history is opened or closed."""
         self.is_open = False
         """Whether conversations are saved."""
+        self.is_code_pending = False
+        """Whether there is a recovery code of which nobody has said yet that it is written down."""
+
+    @property
+    def why_no_lock(self) -> str:
+        """Why there is nothing to unlock with; empty where there is a passphrase that can be checked."""
+        if not self.vault.exists:
+            return "there is no passphrase"
+        return "" if self.vault.can_unlock else "the history's key is unreadable"
 
     @property
     def can_lock(self) -> bool:
         """Whether there is a passphrase to unlock with."""
-        return self._vault.exists
+        return not self.why_no_lock
 
     @property
     def _storage(self) -> Storage:
@@ -39,7 +62,7 @@ class Privacy:
         await app.session.use(self._kept, self._storage)
         if self._incognito:
             await self.incognito(app)
-        elif self._vault.exists:
+        elif self.vault.exists:
             await self.ask(app)
 
     async def ask(self, app: "ChatApp") -> None:
@@ -47,23 +70,63 @@ class Privacy:
         if not isinstance(app.screen, UnlockScreen):  # the palette opens over the one of the start as well
             await app.push_screen(UnlockScreen(app, self))
 
-    async def unlock(self, app: "ChatApp", passphrase: str) -> None:
-        """Check the passphrase, and open the history where it is not open yet. Raises HistoryError."""
-        key = await in_thread(lambda: self._vault.unlock(passphrase))
-        if not self.is_open:
-            await self._open(app, key)
+    async def check(self, passphrase: str) -> bytes:
+        """The key. Raises HistoryError where the passphrase is another one, or cannot be checked."""
+        return await in_thread(lambda: self.vault.unlock(passphrase))
+
+    async def open(self, app: "ChatApp", key: bytes) -> None:
+        """Open the history where it is not open yet, and take over what is in memory.
+
+        Raises:
+            BedsideError: it cannot be opened; conversations are in memory then, the one on the screen with them.
+        """
+        async with self._moving:
+            if not self.is_open:
+                await self._open(app, key)
 
     async def _open(self, app: "ChatApp", key: bytes) -> None:
-        """The history instead of that in memory, which it takes over with the conversation that is open."""
         session = app.session
-        keeper = Keeper(lambda: History.open(self._folder, key))
-        await keeper.opened()
-        await session.settled()
-        await keeper.adopt(self._kept)
-        self._kept, self.is_open = keeper, True
-        if session.storage == "memory":
-            session.book.keeper, session.storage = keeper, "saved"
+        keeper = Keeper(lambda: History.open(self.vault.folder, key))
+        try:
+            await keeper.opened()
+            await session.settled()
+            if not self._kept.is_closed:
+                await keeper.adopt(self._kept)
+        except BedsideError:
+            keeper.close()
+            await self._go_on_in_memory(session)
             app.chat.grew()
+            raise
+        self._kept, self.is_open = keeper, True
+        if session.storage != "incognito":
+            session.book.keeper, session.storage = keeper, "saved"
+        app.chat.grew()
+
+    async def _go_on_in_memory(self, session: Session) -> None:
+        """With the conversation on the screen, where the history was closed behind the lock and does not open again."""
+        if not self._kept.is_closed:
+            return
+        self._kept = Keeper()
+        if session.storage == "saved":
+            book = session.book
+            book.keeper, session.storage = self._kept, "memory"
+            if (conversation := book.conversation) is not None:
+                shown = [(conversation, book.messages[:MAX_MESSAGES])]
+                await self._kept.call(lambda history: history.take_in(shown, "adopted"))
+
+    async def call(self, work: Callable[[History], Result]) -> Result:
+        """What `work` returns from the saved history. Raises HistoryError, as the history does, or where it is not open."""
+        if not self.is_open:
+            raise HistoryError("the history is not open; unlock it first")
+        return await self._kept.call(work)
+
+    async def shut(self, app: "ChatApp") -> None:
+        """Close the history behind the lock, when it has all that was given to it."""
+        async with self._moving:
+            await app.session.settled()
+            if self.is_open:
+                self.is_open = False
+                await self._kept.closed()
 
     async def create(self, app: "ChatApp", passphrase: str) -> str:
         """Set a passphrase: from now on conversations are saved, those in memory as well. The recovery code.
@@ -73,8 +136,12 @@ class Privacy:
         session = app.session
         session.stop()
         await session.settled()
-        key, code = await in_thread(lambda: self._vault.create(passphrase))
-        await self._open(app, key)
+        key, code = await in_thread(lambda: self.vault.create(passphrase))
+        self.is_code_pending = True
+        try:
+            await self.open(app, key)
+        except BedsideError as error:  # there is a key and a code now, and the code must be seen
+            app.chat.told(f"not saved: {error}")
         return code
 
     async def incognito(self, app: "ChatApp") -> None:
@@ -94,8 +161,31 @@ class Privacy:
         for keeper in gone:
             keeper.close()
         app.chat.wipe()
-        app.chat.doing("wiped: nobody was here for a while, and there is no passphrase to lock with")
+        app.chat.doing(f"wiped: nobody was here, and {self.why_no_lock}")
+
+    async def lost_by_leaving(self, app: "ChatApp") -> list[str]:
+        """What would be gone if the terminal ended now, in words; saved and incognito conversations are not."""
+        lost = []
+        if self.is_code_pending:
+            lost.append("the recovery code, which nobody has confirmed to have written down")
+        if not (self.is_open or self._kept.is_closed) and (count := await self._kept.call(_answered)):
+            lost.append(f"{count} conversation{'' if count == 1 else 's'}, in memory only")
+        if len(app.chat.unsent) >= _LONG_DRAFT:
+            lost.append("what you are writing")
+        return lost
 
     async def close(self) -> None:
         """Close the history, when it has all that was given to it."""
         await self._kept.closed()
+
+
+_LONG_DRAFT = 200
+"""Characters that nobody writes again gladly."""
+
+
+def _answered(history: History) -> int:
+    """How many conversations have an answer."""
+    return sum(
+        any(message.role == "assistant" and message.text for message in history.messages(each.id))
+        for each in history.conversations(limit=-1)
+    )

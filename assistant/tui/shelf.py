@@ -1,16 +1,16 @@
 """The history: conversations by their last change, found by their words, opened, renamed, tagged, exported, deleted."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -18,16 +18,23 @@ from assistant.history.conversation import Conversation, Hit, local
 from assistant.history.exporting import Form, export
 from assistant.history.store import History
 from assistant.plaintext import plain_line
-from assistant.tui.dialogs import AskLine, Confirm, Dialog, clickable
+from assistant.tui.dialogs import AskLine, Choice, Choose, Confirm, Dialog, answer, clickable
 from assistant.tui.notices import say
 from assistant.tui.session import Session
+from assistant.tui.upkeep import ask_file
 from models.errors import BedsideError
 
 _MOST = 200
 _ACTIONS = (
-    ("↓ list", "to_list"), ("Enter opens", "open"), ("r rename", "rename"), ("t tags", "tags"), ("x export", "export"),
-    ("d delete", "delete"), ("Esc closes", "leave"),
+    ("↓ list", "to_list"), ("Enter opens", "open"), ("r rename", "change('rename')"), ("t tags", "change('tag')"),
+    ("x export", "change('export')"), ("d delete", "change('delete')"), ("Esc closes", "leave"),
 )  # fmt: skip
+_REDACTION = (
+    "Redacted: dates, names after Mr, Mrs, Dr and the like, numbers and addresses are replaced by fixed rules. Other names "
+    "are not found, nor what only a reader can tell: read the file before you pass it on."
+)
+_EXPORTS = (Choice("a", "as it is", False), Choice("r", "redacted", True))
+_TAGS_TOLD = 20
 
 
 class HistoryScreen(Dialog[None]):
@@ -36,57 +43,68 @@ class HistoryScreen(Dialog[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down", "to_list", "To the list", show=False),
         Binding("slash", "to_search", "Search", show=False),
-        Binding("r", "rename", "Rename", show=False),
-        Binding("t", "tags", "Tags", show=False),
-        Binding("x", "export", "Export", show=False),
-        Binding("d", "delete", "Delete", show=False),
+        Binding("r", "change('rename')", "Rename", show=False),
+        Binding("t", "change('tag')", "Tags", show=False),
+        Binding("x", "change('export')", "Export", show=False),
+        Binding("d", "change('delete')", "Delete", show=False),
     ]
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         self._found: list[tuple[Conversation, str | None]] = []
+        self._is_changing = False
 
     def compose(self) -> ComposeResult:
         """Search line, list, keys."""
         where = {"saved": "saved, encrypted", "memory": "in memory only", "incognito": "this incognito session only"}
         with Vertical(classes="box", id="history"):
             yield Static(f"History · {where[self._session.storage]}", classes="title", markup=False)
-            yield Input(placeholder="Search")
+            yield Input(placeholder="Search; #tag lists what has the tag", suggester=_Tags(self._session))
             yield OptionList(markup=False)
             yield Static(clickable(*_ACTIONS), classes="keys")
 
     def on_mount(self) -> None:
-        """All conversations."""
+        """All conversations, as soon as it is shown."""
         self.query_one(Input).focus()
-        self.look("")
 
     @on(Input.Changed)
     def search(self, event: Input.Changed) -> None:
         """What has these words."""
         self.look(event.value)
 
+    def on_screen_resume(self) -> None:
+        """What was done over it may have changed something."""
+        self.look(self.query_one(Input).value)
+
     @work(exclusive=True, group="history")
     async def look(self, query: str) -> None:
         """Fill the list."""
         keeper = self._session.book.keeper
         try:
-            if query.strip():
+            if (begun := query.strip()).startswith("#"):
+                found, nothing = await keeper.call(partial(_tagged, begun=begun[1:].strip()))
+                self._fill([(each, None) for each in found], [_line_text(each) for each in found], nothing)
+            elif begun:
                 hits = await keeper.call(lambda history: history.search(query, _MOST))
-                self._fill([(hit.conversation, hit.message_id) for hit in hits], [_hit_text(hit) for hit in hits])
+                texts = [_hit_text(hit) for hit in hits]
+                self._fill([(hit.conversation, hit.message_id) for hit in hits], texts, "nothing has these words")
             else:
                 found = await keeper.call(lambda history: history.conversations(_MOST))
-                self._fill([(each, None) for each in found], [_line_text(each) for each in found])
+                texts = [_line_text(each) for each in found]
+                self._fill([(each, None) for each in found], texts, "no conversation yet")
         except BedsideError as error:
             self._say(str(error))
 
-    def _fill(self, found: list[tuple[Conversation, str | None]], texts: Sequence[Text]) -> None:
-        self._found = found
+    def _fill(self, found: list[tuple[Conversation, str | None]], texts: Sequence[Text], nothing: str) -> None:
         shown = self.query_one(OptionList)
+        at = shown.highlighted or 0
+        is_same = [each.id for each, _ in found] == [each.id for each, _ in self._found]
+        self._found = found
         shown.clear_options()
-        shown.add_options([Option(text) for text in texts])
+        shown.add_options([Option(text) for text in texts] or [Option(Text(nothing), disabled=True)])
         if found:
-            shown.highlighted = 0
+            shown.highlighted = min(at, len(found) - 1) if is_same else 0
 
     def _say(self, text: str) -> None:
         say(self.app, text, "warning")
@@ -125,57 +143,83 @@ class HistoryScreen(Dialog[None]):
             return
         self.dismiss(None)
 
-    @work
-    async def action_rename(self) -> None:
-        """Another title."""
-        if (chosen := self._chosen) and (title := await self.app.push_screen_wait(AskLine("Title", chosen.title))):
+    def action_change(self, what: Literal["rename", "tag", "export", "delete"]) -> None:
+        """Do something with the conversation that is marked: one thing at a time, however fast the keys come."""
+        if (chosen := self._chosen) is not None and self.is_active and not self._is_changing:
+            work = {"rename": self._rename, "tag": self._tag, "export": self._export, "delete": self._delete}[what]
+            self._is_changing = True
+            self.run_worker(self._change(work(chosen)))
+
+    async def _change(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except BedsideError as error:
+            self._say(str(error))
+        finally:
+            self._is_changing = False
+
+    async def _rename(self, chosen: Conversation) -> None:
+        if title := await answer(self.app, AskLine("Title", chosen.title)):
             await self._do(partial(History.rename, conversation_id=chosen.id, title=title))
 
-    @work
-    async def action_tags(self) -> None:
-        """Other tags."""
-        if (chosen := self._chosen) is None:
-            return
-        told = await self.app.push_screen_wait(AskLine("Tags, with commas between them", ", ".join(chosen.tags)))
+    async def _tag(self, chosen: Conversation) -> None:
+        told = await answer(self.app, AskLine("Tags, with commas between them", ", ".join(chosen.tags)))
         if told is not None:
             tags = tuple(tag.strip() for tag in told.split(",") if tag.strip())
             await self._do(partial(History.set_tags, conversation_id=chosen.id, tags=tags))
 
-    @work
-    async def action_export(self) -> None:
+    async def _export(self, chosen: Conversation) -> None:
         """Into a file that is not encrypted; Markdown, or JSON where its name ends so."""
-        if (chosen := self._chosen) is None:
+        redacted = await answer(self.app, Choose("Export, as it is or redacted?", _REDACTION, _EXPORTS))
+        if redacted is None:
             return
-        path = await self.app.push_screen_wait(
-            AskLine("Export to a file (.md or .json), not encrypted", _file_name(chosen))
-        )
-        if not path:
+        title = f"Export {'redacted ' if redacted else ''}to a file (.md or .json), not encrypted"
+        if (target := await ask_file(self.app, title, _file_name(chosen))) is None:
             return
-        target = Path(path).expanduser()
-        form: Form = "json" if target.suffix == ".json" else "md"
-        work = partial(export, ids=[chosen.id], path=target, form=form, redacted=False, force=False)
-        if await self._do(work):
-            say(self.app, f"exported to {target}, which is not encrypted")
+        path, force = target
+        form: Form = "json" if path.suffix == ".json" else "md"
+        await self._do(partial(export, ids=[chosen.id], path=path, form=form, redacted=redacted, force=force))
+        read = "; read it before you pass it on" if redacted else ""
+        say(self.app, f"exported {'redacted ' if redacted else ''}to {path}, which is not encrypted{read}")
 
-    @work
-    async def action_delete(self) -> None:
-        """Gone for good."""
-        if (chosen := self._chosen) is None:
-            return
-        if await self.app.push_screen_wait(Confirm(f"Delete “{plain_line(chosen.title)}” for good?")):
+    async def _delete(self, chosen: Conversation) -> None:
+        if await answer(self.app, Confirm(f"Delete “{plain_line(chosen.title)}” for good?")):
             open_now = self._session.book.conversation
             if open_now is not None and open_now.id == chosen.id:
                 await self._session.new()
             await self._do(partial(History.remove, conversation_id=chosen.id))
 
-    async def _do(self, work: Callable[[History], object]) -> bool:
-        try:
-            await self._session.book.keeper.call(work)
-        except BedsideError as error:
-            self._say(str(error))
-            return False
+    async def _do(self, work: Callable[[History], object]) -> None:
+        await self._session.book.keeper.call(work)
         self.look(self.query_one(Input).value)
-        return True
+
+
+class _Tags(Suggester):
+    """Completes the tag that a search line begins with #."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._session = session
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The most frequent tag that begins so; the Right key takes it."""
+        if not value.startswith("#") or len(value) == 1:
+            return None
+        try:
+            tags = await self._session.book.keeper.call(History.tags)
+        except BedsideError:
+            return None  # the list says why
+        begun = value[1:].casefold()
+        return next((f"#{value[1:]}{tag[len(begun) :]}" for tag in tags if tag.casefold().startswith(begun)), None)
+
+
+def _tagged(history: History, begun: str) -> tuple[list[Conversation], str]:
+    """The conversations with a tag that begins so, in any case; and what to say where there are none."""
+    tags = history.tags()
+    meant = {tag for tag in tags if tag.casefold().startswith(begun.casefold())}
+    found = [each for each in history.conversations(limit=-1) if meant.intersection(each.tags)]
+    told = ", ".join(map(plain_line, tags[:_TAGS_TOLD])) + (", …" if len(tags) > _TAGS_TOLD else "")
+    return found[:_MOST], f"no tag begins so; there are: {told}" if tags else "no conversation has a tag (t gives tags)"
 
 
 def _file_name(each: Conversation) -> str:

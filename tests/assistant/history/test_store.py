@@ -10,7 +10,7 @@ import pytest
 from sqlcipher3 import dbapi2 as driver
 
 from assistant.errors import HistoryError
-from assistant.history.conversation import Conversation, branch
+from assistant.history.conversation import MAX_MESSAGES, MAX_TEXT, Conversation, branch
 from assistant.history.place import database_file
 from assistant.history.store import History
 from tests.assistant.history.conftest import Home, answer, question, talk
@@ -218,3 +218,26 @@ def test_what_is_saved_is_on_the_disk_and_what_is_deleted_is_overwritten(history
     assert {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in settings} == settings
     for index in ("message_words", "title_words"):
         assert ("secure-delete", 1) in connection.execute(f"SELECT k, v FROM {index}_config").fetchall()
+
+
+def test_a_conversation_takes_as_many_messages_as_can_be_brought_in_again(either: History) -> None:
+    begun = either.start("long")
+    messages = [question(f"{place}") for place in range(MAX_MESSAGES)]
+    either.take_in([(begun, messages)], "imported")
+    with pytest.raises(HistoryError, match=r"at most 5,000 messages, and this one has them; begin a new one"):
+        either.add(begun.id, question("one more"))
+    assert len(either.messages(begun.id)) == MAX_MESSAGES
+    talk(either, "another conversation takes it")
+
+
+def test_a_message_is_as_long_as_can_be_brought_in_again(either: History) -> None:
+    begun = either.start("x")
+    longest = question("x" * MAX_TEXT)
+    either.add(begun.id, longest)
+    with pytest.raises(
+        HistoryError, match=r"has 1,048,577 characters and may have 1,048,576; shorten it, or divide it"
+    ):
+        either.add(begun.id, question("x" * (MAX_TEXT + 1)))
+    with pytest.raises(HistoryError, match="may have 1,048,576"):
+        either.change(replace(longest, text=longest.text + "x"))
+    assert either.messages(begun.id) == [longest]

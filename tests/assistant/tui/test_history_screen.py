@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from textual.events import Key
 from textual.widgets import Input
 
 from assistant.tui.dialogs import AskLine
@@ -80,7 +81,7 @@ def test_it_is_renamed_tagged_exported_and_deleted(tmp_path: Path) -> None:
         await stage.pilot.press("down", "t")
         await answer(stage, "ward 3, child")
         await stage.until(lambda: "# ward 3, child" in stage.words)
-        await stage.pilot.press("x")
+        await stage.pilot.press("x", "a")
         await answer(stage, str(target))
         await stage.until(target.exists)
         await stage.pilot.press("d")
@@ -94,3 +95,71 @@ def test_it_is_renamed_tagged_exported_and_deleted(tmp_path: Path) -> None:
     play(scene, tmp_path)
     assert "Croup, again" in json.dumps(json.loads(target.read_text("utf-8")))
     assert target.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_exported_is_redacted_where_that_was_chosen_and_replaces_a_file_only_after_a_question(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "out.md"
+    target.write_text("mine")
+
+    async def scene(stage: Stage) -> None:
+        await stage.ask("Mrs Jane Doe, or Jane alone?")
+        await stage.pilot.press("ctrl+g", "down")
+        await stage.until(lambda: "Mrs Jane Doe" in stage.words)
+        for confirmed in ("n", "y"):
+            await stage.pilot.press("x")
+            await stage.until(lambda: "Other names are not found" in stage.words)
+            await stage.pilot.press("r")
+            await answer(stage, str(target))
+            await stage.until(lambda: "replace it?" in stage.words)
+            assert target.read_text() == "mine"
+            await stage.pilot.press(confirmed)
+        await stage.until(lambda: "exported redacted to" in stage.words)
+
+    play(scene, tmp_path)
+    written = target.read_text("utf-8")
+    assert "Jane Doe" not in written
+    assert "Jane alone" in written
+
+
+def test_keys_that_come_together_ask_one_thing(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await two_conversations(stage)
+        await stage.pilot.press("down")
+        for keys in ("rr", "td", "dx", "xt"):
+            for key in keys:
+                stage.app.post_message(Key(key, key))
+            await stage.until(lambda: not isinstance(stage.app.screen, HistoryScreen))
+            await stage.pilot.pause(0.1)
+            await stage.pilot.press("escape")
+            await stage.until(lambda: isinstance(stage.app.screen, HistoryScreen))
+            await stage.pilot.pause(0.1)
+            assert isinstance(stage.app.screen, HistoryScreen)
+
+    play(scene, tmp_path)
+
+
+def test_a_tag_lists_what_has_it_is_completed_and_said_where_there_is_none(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await two_conversations(stage)
+        await stage.pilot.press("down", "t")
+        await answer(stage, "Ward 3, child")
+        await stage.until(lambda: "# Ward 3, child" in stage.words)
+        await stage.pilot.press("slash")
+        await stage.type("#wa")
+        await stage.until(lambda: "about clots" not in stage.words)
+        assert "about croup" in stage.words
+        await stage.pilot.pause(0.1)
+        await stage.pilot.press("right")
+        await stage.until(lambda: stage.app.screen.query_one(Input).value.casefold() == "#ward 3")
+        assert "about croup" in stage.words
+        await stage.type("x")
+        await stage.until(lambda: "no tag begins so; there are: Ward 3, child" in stage.words)
+        await stage.pilot.press("enter")
+        assert isinstance(stage.app.screen, HistoryScreen)
+        await stage.pilot.press("ctrl+u")
+        await stage.type("zebra")
+        await stage.until(lambda: "nothing has these words" in stage.words)
+
+    play(scene, tmp_path)
