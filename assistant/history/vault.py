@@ -84,7 +84,13 @@ class Vault:
 
     def unlock(self, passphrase: str) -> bytes:
         """The key. Raises WrongPassphraseError, or HistoryError where the key file cannot be used."""
-        keys = self._read_or_known()
+        return self._unlock(self._read(), passphrase)
+
+    def unlock_again(self, passphrase: str) -> bytes:
+        """The key, where the key file cannot be used any more by what it was when this vault unlocked or wrote it."""
+        return self._unlock(self._read_or_known(), passphrase)
+
+    def _unlock(self, keys: _Keys, passphrase: str) -> bytes:
         with self._counting_refusals():
             key = unwrap(keys.by_passphrase, _normal(passphrase), _label("passphrase", keys.key_id))
         self._known = keys

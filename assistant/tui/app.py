@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -73,9 +74,10 @@ class ChatApp(App[None]):
 
     async def on_mount(self) -> None:
         """The conversation, and before it the lock where there is a history to open."""
-        for number in (signal.SIGTERM, signal.SIGHUP):  # at once, but the terminal is given back as it was
-            end = partial(self.exit, return_code=128 + number)
-            asyncio.get_running_loop().add_signal_handler(number, end)
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            for number in (signal.SIGTERM, signal.SIGHUP):  # at once, but the terminal is given back as it was
+                end = partial(self.exit, return_code=128 + number)
+                asyncio.get_running_loop().add_signal_handler(number, end)
         await self.push_screen(self.chat)
         await self.privacy.arrive(self)
         gc.freeze()  # what is loaded stays: to look through all of it for garbage would hold up a key for 80 ms

@@ -1,8 +1,9 @@
 """Where conversations go: memory, the encrypted history behind a passphrase, or nowhere at all.
 
-Behind the lock the history is closed: its database, its key and its page cache are not in memory until the passphrase
-comes. What stays is what is needed to go on at once, and what Python frees but does not overwrite: the conversation that
-was open, with its messages, and pieces of what was read before. Swap off, or encrypted, keeps them from the disk.
+Behind the lock the history is closed: nothing in the program holds its database or its key until the passphrase comes. The
+conversation that was open stays, to go on with at once. What was freed is not overwritten, as neither Python nor SQLite do:
+in a trial a reader of the process's memory found the key, as text, twice, and nearly all of what a search had read, before the
+lock and behind it. Against who can read memory only ending the program helps.
 """
 
 import asyncio
@@ -72,7 +73,7 @@ class Privacy:
 
     async def check(self, passphrase: str) -> bytes:
         """The key. Raises HistoryError where the passphrase is another one, or cannot be checked."""
-        return await in_thread(lambda: self.vault.unlock(passphrase))
+        return await in_thread(lambda: self.vault.unlock_again(passphrase))
 
     async def open(self, app: "ChatApp", key: bytes) -> None:
         """Open the history where it is not open yet, and take over what is in memory.

@@ -118,7 +118,7 @@ async def purge_history(app: "ChatApp") -> None:
         return
     days = _days(written, other="all")
     count = await app.privacy.call(lambda history: len(history.conversations(limit=-1)))
-    what = f"all {counted(count)}" if days is None else f"conversations without a message in {days} days"
+    what = f"all conversations ({count:,})" if days is None else f"conversations without a message in {days} days"
     question = f"Remove {what} for good?\nHistories that were kept aside go too; backups and exports elsewhere stay."
     if await answer(app, Confirm(question)):
         purged = await app.privacy.call(partial(History.purge, older_than_days=days))

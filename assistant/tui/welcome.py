@@ -103,7 +103,7 @@ HELP: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Privacy",
         (
             ("memory only", "gone at the end; Ctrl+P “passphrase” keeps them"),
-            ("saved", "encrypted; a recovery code is shown once"),
+            ("saved", "encrypted; the recovery code asks for its end"),
             ("incognito", "Ctrl+P “incognito”: nothing touches the disk"),
             ("idle", "after 5 minutes locked, or wiped: no passphrase"),
         ),

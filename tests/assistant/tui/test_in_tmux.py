@@ -86,6 +86,8 @@ def search_and_export(tmux: Tmux, target: Path) -> None:
     tmux.type("anticoagulation")
     tmux.until("How is DVT treated?")
     tmux.press("Down", "x")
+    tmux.until("as it is or redacted?")
+    tmux.press("a")
     tmux.until("Export to a file")
     tmux.press("C-u")
     tmux.type(str(target))

@@ -42,12 +42,19 @@ async def set_passphrase(stage: Stage) -> str:
 
 async def ask_for_the_code(stage: Stage) -> None:
     """Set a passphrase, until its recovery code is shown."""
-    await by_name(stage, "set a pass", "Keep conversations")
-    for _ in range(2):
-        await stage.until(lambda: isinstance(stage.app.focused, Input) and not stage.app.focused.value)
-        await stage.type(PASSPHRASE)
-        await stage.pilot.press("enter")
+    await type_it_twice(stage)
+    await stage.pilot.press("enter")
     await stage.until(lambda: "Recovery code" in stage.words)
+
+
+async def type_it_twice(stage: Stage) -> None:
+    """A new passphrase; Enter is still to be pressed."""
+    await by_name(stage, "set a pass", "Keep conversations")
+    await stage.until(lambda: isinstance(stage.app.focused, Input) and stage.app.focused.password)
+    await stage.type(PASSPHRASE)
+    await stage.pilot.press("enter")
+    await stage.until(lambda: "The same passphrase again" in stage.words)
+    await stage.type(PASSPHRASE)
 
 
 async def unlock(stage: Stage, passphrase: str = PASSPHRASE) -> None:
@@ -252,12 +259,7 @@ def test_the_recovery_code_stays_until_its_end_is_typed(tmp_path: Path) -> None:
 
 def test_a_lock_before_the_recovery_code_is_shown_comes_first(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        await by_name(stage, "set a pass", "Keep conversations")
-        await stage.until(lambda: isinstance(stage.app.focused, Input) and stage.app.focused.password)
-        await stage.type(PASSPHRASE)
-        await stage.pilot.press("enter")
-        await stage.until(lambda: "The same passphrase again" in stage.words)
-        await stage.type(PASSPHRASE)
+        await type_it_twice(stage)
         stage.app.post_message(Key("enter", "\r"))
         while not stage.app.privacy.can_lock:  # and not a moment longer: the history is being opened now
             await asyncio.sleep(0)
@@ -303,12 +305,7 @@ def test_two_enters_behind_a_passphrase_leave_one_screen(tmp_path: Path) -> None
 
 def test_two_enters_behind_the_second_passphrase_show_the_recovery_code(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        await by_name(stage, "set a pass", "Keep conversations")
-        await stage.until(lambda: isinstance(stage.app.focused, Input) and stage.app.focused.password)
-        await stage.type(PASSPHRASE)
-        await stage.pilot.press("enter")
-        await stage.until(lambda: "The same passphrase again" in stage.words)
-        await stage.type(PASSPHRASE)
+        await type_it_twice(stage)
         await enter_twice(stage)
         await stage.until(lambda: "Recovery code" in stage.words)
         assert stage.app.chat in stage.app.screen_stack

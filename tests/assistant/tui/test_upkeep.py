@@ -97,7 +97,7 @@ async def purge_all(stage: Stage) -> None:
     assert left in (1, 2)  # of a clock that can be believed retention has removed one
     await by_name(stage, "purge", "Remove old conversations")
     await answer(stage, "all")
-    await agree(stage, f"Remove all {left} conversation")
+    await agree(stage, f"Remove all conversations ({left})")
     await stage.until(lambda: f"removed for good: {left} conversation" in stage.words)
     assert await titles(stage) == []
     await stage.until(lambda: stage.app.session.turns == [])
