@@ -223,6 +223,7 @@ def test_one_that_was_started_here_and_has_no_other_user_ends_with_its_last_use(
     assert len(servers(runtime)) == 1
 
 
+@pytest.mark.slow
 def test_another_model_ends_the_server_of_the_former(runtime: Path, tmp_path: Path, tiny_model: Path) -> None:
     other = tmp_path / "other.gguf"
     other.write_bytes(tiny_model.read_bytes())

@@ -38,13 +38,13 @@ def words(stage: Stage) -> str:
     return " ".join(stage.screen.replace("│", " ").split())
 
 
-FAULTS: list[tuple[Callable[[Path], None], str]] = [
-    (damage, "it is damaged, or belongs to another key"),
-    (occupy, "the database refuses (unable to open database file); check the disk"),
-]
-
-
-@pytest.mark.parametrize(("break_it", "told"), FAULTS)
+@pytest.mark.parametrize(
+    ("break_it", "told"),
+    [
+        (damage, "it is damaged, or belongs to another key"),
+        pytest.param(occupy, "the database refuses (unable to open database file)", marks=pytest.mark.slow),
+    ],
+)
 def test_a_database_that_does_not_open_is_told_and_can_be_left(
     tmp_path: Path, break_it: Callable[[Path], None], told: str
 ) -> None:
@@ -83,6 +83,7 @@ def test_a_key_that_cannot_be_read_is_told_at_once_and_there_is_nothing_to_lock_
     play(scene, tmp_path, lock_s=2.0)
 
 
+@pytest.mark.slow
 def test_a_key_that_goes_while_nobody_has_unlocked_it_leaves_the_conversation_hidden(tmp_path: Path) -> None:
     made(tmp_path / "history")
 
@@ -142,6 +143,7 @@ def questions(folder: Path) -> list[list[str]]:
     return [[message.text for message in messages if message.role == "user"] for messages in found]
 
 
+@pytest.mark.slow
 def test_a_disk_that_goes_behind_the_lock_takes_no_conversation_with_it(tmp_path: Path) -> None:
     folder, away = tmp_path / "history", tmp_path / "away"
 

@@ -94,7 +94,10 @@ def test_a_passphrase_that_is_typed_at_once_is_not_shown_and_opens_the_history(t
         assert termios.tcgetattr(running.inner) == running.before
 
 
-@pytest.mark.parametrize(("number", "early"), [(signal.SIGTERM, True), (signal.SIGTERM, False), (signal.SIGHUP, False)])
+@pytest.mark.parametrize(
+    ("number", "early"),
+    [(signal.SIGTERM, True), (signal.SIGTERM, False), pytest.param(signal.SIGHUP, False, marks=pytest.mark.slow)],
+)
 def test_a_signal_ends_it_at_once_and_leaves_the_terminal_as_it_was(
     tmp_path: Path, number: signal.Signals, early: bool
 ) -> None:

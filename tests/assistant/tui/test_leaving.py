@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from assistant.tui.dialogs import Quit, RecoveryCode
 from assistant.tui.locking import LockScreen
 from tests.assistant.tui.stage import Stage, play
@@ -22,6 +24,7 @@ def test_nothing_is_asked_where_nothing_would_be_lost(tmp_path: Path) -> None:
     play(scene, tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_saved_or_incognito_is_left_at_once(tmp_path: Path) -> None:
     async def saved(stage: Stage) -> None:
         await set_passphrase(stage)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from textual.widgets import Input, OptionList
 
 from assistant.history.backup import restore
@@ -34,6 +35,7 @@ async def titles(stage: Stage) -> list[str]:
     return [each.title for each in await stage.app.privacy.call(lambda history: history.conversations(9))]
 
 
+@pytest.mark.slow
 def test_passphrase_backup_retention_and_purge(tmp_path: Path) -> None:
     backup = tmp_path / "all.backup"
 
@@ -105,6 +107,7 @@ async def purge_all(stage: Stage) -> None:
     assert await titles(stage) == ["and now?"]
 
 
+@pytest.mark.slow
 def test_what_the_history_refuses_is_told(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         await set_passphrase(stage)
