@@ -32,9 +32,14 @@ class Book:
         self._saving = asyncio.Lock()
 
     @property
+    def messages(self) -> list[Message]:
+        """Of all branches."""
+        return list(self._messages.values())
+
+    @property
     def exchanges(self) -> list[Exchange]:
         """The branch that is shown."""
-        return exchanges(branch(list(self._messages.values()), self.tip))
+        return exchanges(branch(self.messages, self.tip))
 
     def close(self) -> None:
         """Go on with no conversation."""
