@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.engine.progress import Progress
 from assistant.engine.stats import EngineStats
 from assistant.errors import EngineClosedError, PromptTooLongError, QueueFullError
 from device.monitor import Monitor
@@ -50,6 +51,7 @@ class Embedder:
         """`monitor` is told what each step computes."""
         self._context, self._queue_limit, self._monitor = context, queue_limit, monitor
         self._batch = Batch(context.n_ubatch)
+        self.progress = Progress()
         self._jobs: deque[EmbeddingJob] = deque()
         """The one whose turn it is comes first."""
         self._decoding: EmbeddingJob | None = None
@@ -147,6 +149,7 @@ class Embedder:
             self._context.reset_abort()
             while not (self._jobs or self._closing):
                 self._decoding = None
+                self.progress.rest()
                 self._changed.wait()
             self._decoding = None if self._closing else self._jobs[0]
             return self._decoding
@@ -156,7 +159,9 @@ class Embedder:
         failure: RuntimeFailure | None = None
         try:
             with nullcontext() if self._monitor is None else self._monitor.step(lambda: [(None, 1)]):
-                job.done += self._embed(_that_fit(job.left, self._context))
+                texts = _that_fit(job.left, self._context)
+                self.progress.begin(max(1.0, sum(map(len, texts)) / BATCH_TOKENS))  # a long text is a single decode
+                job.done += self._embed(texts)
         except DecodeAborted:
             self._aborted_steps += 1
         except RuntimeFailure as error:

@@ -74,6 +74,10 @@ class _Loaded:
         """Until the engine has failed, or is closed; all that ran has then been told."""
         self._engine.wait()
 
+    def stalled_s(self) -> float:
+        """How long the engine has been at one piece of work, as `Progress` counts it; 0 while it has none."""
+        return self._engine.progress.stalled_s()
+
     def stats(self) -> EngineStats:
         """What the engine does now, and has done so far."""
         return self._engine.stats()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from assistant.engine.kept import KeptPrompts
 from assistant.engine.outbox import Outbox
 from assistant.engine.pace import Pace
+from assistant.engine.progress import Progress
 from assistant.engine.readers import Part
 from assistant.engine.request import Event, Failed, Finished, FinishReason, Piece, PromptScores, Queued, Ticket
 from assistant.engine.rows import SMALL_ROWS, RowCosts
@@ -56,6 +57,7 @@ class Scheduler:
         self._monitor = monitor
         self._slots = Slots(context, states)
         self._outbox = Outbox()
+        self.progress = Progress()
         self._batch = Batch(context.n_batch)
         self._queue: deque[Ticket] = deque()
         self._running: list[Running] = []
@@ -172,7 +174,9 @@ class Scheduler:
             self._outbox.send()
         with self._changed:
             while not (self._queue or self._running or self._closing):
+                self.progress.rest()
                 self._changed.wait()
+            self.progress.begin()
             return not self._closing
 
     def _end_unwanted(self) -> None:

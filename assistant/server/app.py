@@ -122,6 +122,7 @@ async def _load(app: FastAPI, service: Service, load: Callable[[], LoadedModel |
     except Exception as error:
         _fail(app, error)
         return
+    service.is_loaded.set()
     # As a daemon: where work that uses the model cannot be stopped, the engine is never closed.
     watching = partial(_watch_engine, asyncio.get_running_loop(), app, service, service.loaded)
     threading.Thread(target=watching, name="bedside-watching", daemon=True).start()

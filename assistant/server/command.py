@@ -1,7 +1,10 @@
 """`bedside serve`: sockets, the model, and an end that lets running answers finish."""
 
+import os
 import socket
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -87,7 +90,10 @@ def serve(  # noqa: PLR0917  (Typer makes an option of each)
     meter: _Meter = None,
     contacts: _Contacts = None,
 ) -> None:
-    """Serve a model to local applications of clinicians: OpenAI's API on a unix socket, and on TCP with --port."""
+    """Serve a model to local applications of clinicians: OpenAI's API on a unix socket, and on TCP with --port.
+
+    Started by systemd with sockets, it listens on those.
+    """
     messages = tuple(_read_message(path) for path in warm or ())
     sizes = _Sizes(parallel, context, cache_mib * 2**20, messages, precise)
     _serve(model, _Doors(host, port, socket_path, key_file, idle_exit), sizes, meter, contacts)
@@ -117,50 +123,90 @@ class _Sizes:
 
 def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contacts_file: Path | None) -> None:
     from assistant.ask.model_choice import choose_model
-    from assistant.client.sockets import user_socket
     from assistant.engine.loaded import EngineSettings, open_model
     from assistant.safety.contacts import read_contacts
     from assistant.server.app import create_app
-    from assistant.server.door import LOCAL_HOSTS, DoorRules, names_of
-    from assistant.server.listening import remove_socket, run_server, tcp_socket, unix_socket
+    from assistant.server.door import LOCAL_HOSTS, DoorRules
+    from assistant.server.listening import run_server
+    from assistant.server.supervisor import Supervisor, inherited_sockets
     from device.monitor import Monitor
     from models.grounding import SYSTEM_PLAIN, SYSTEM_UNTRUSTED
 
+    supervisor, inherited = Supervisor.of(os.environ), inherited_sockets(os.environ)
     key = None if doors.key_file is None else _read_key(doors.key_file)
     if doors.port is not None and doors.host not in LOCAL_HOSTS and key is None:
         raise ServeError(f"{doors.host} can be reached from other machines; give --key-file, or leave --host out")
+    _check_inherited(inherited, doors, key)
     contacts = read_contacts(contacts_file)
     monitor = Monitor(meter=meter)
+    supervisor.tell(f"STATUS=checking {model}")
     chosen = choose_model(model)
     kept = (*sizes.kept_prompts, SYSTEM_UNTRUSTED, SYSTEM_PLAIN)
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
-    rules = DoorRules(key, names_of(doors.host))
     load = partial(open_model, chosen.path, settings, monitor)
+    rules = DoorRules(key, _names(doors.host, inherited))
     app = create_app(chosen, load, rules, monitor, contacts)
+    with _listening(doors, inherited) as (paths, sockets):
+        _announce(chosen, paths, sockets, key)
+        run_server(app, sockets, doors.idle_exit_s, supervisor)
+
+
+def _check_inherited(inherited: Sequence[socket.socket], doors: _Doors, key: str | None) -> None:
+    """Raise ServeError where what systemd has opened contradicts the command line, or would let anybody in."""
+    if inherited and (doors.port is not None or doors.socket is not None):
+        raise ServeError("systemd has opened the sockets already; leave --port and --socket out, change bedside.socket")
+    for each in inherited:
+        if each.family != socket.AF_UNIX and key is None:
+            raise ServeError(f"systemd listens on {_address(each)}, where a service asks for a key; give --key-file")
+
+
+def _names(host: str, inherited: Sequence[socket.socket]) -> tuple[str, ...]:
+    """What the server may be called over TCP."""
+    from assistant.server.door import names_of
+
+    hosts = [host, *(each.getsockname()[0] for each in inherited if each.family != socket.AF_UNIX)]
+    return tuple(dict.fromkeys(name for each in hosts for name in names_of(each)))
+
+
+@contextmanager
+def _listening(
+    doors: _Doors, inherited: Sequence[socket.socket]
+) -> Iterator[tuple[Sequence[Path], Sequence[socket.socket]]]:
+    """Unix sockets' paths, and the sockets that systemd has opened, else our own; the file of the latter goes at the end."""
+    from assistant.client.sockets import user_socket
+    from assistant.server.listening import remove_socket, tcp_socket, unix_socket
+
+    if inherited:
+        yield [Path(each.getsockname()) for each in inherited if each.family == socket.AF_UNIX], inherited
+        return
     path = doors.socket or user_socket()
     tcp = [] if doors.port is None else [tcp_socket(doors.host, doors.port)]
     unix = unix_socket(path)
     own = path.stat().st_ino
-    _announce(chosen, path, tcp, key)
     try:
-        run_server(app, [unix, *tcp], doors.idle_exit_s)
+        yield [path], [unix, *tcp]
     finally:
         remove_socket(path, own)
 
 
-def _announce(chosen: "ChosenModel", path: Path, tcp: list[socket.socket], key: str | None) -> None:
+def _announce(chosen: "ChosenModel", paths: Sequence[Path], sockets: Sequence[socket.socket], key: str | None) -> None:
     from assistant.client.answer import INTENDED_USE
     from assistant.server.door import ALL_ADDRESSES, LOCAL_HOSTS
 
     told = "; ".join(filter(None, (INTENDED_USE, chosen.notice)))
-    print(f"serving {chosen.name} on {path} - {told}", file=sys.stderr)
-    for each in tcp:
-        host, port = each.getsockname()[:2]
+    print(f"serving {chosen.name}{''.join(f' on {path}' for path in paths)} - {told}", file=sys.stderr)
+    for each in (each for each in sockets if each.family != socket.AF_UNIX):
+        host = each.getsockname()[0]
         asked = "with the key" if key is not None else "without a key"
-        print(f"and on http://{host}:{port}, {asked}", file=sys.stderr)
+        print(f"and on http://{_address(each)}, {asked}", file=sys.stderr)
         if host not in LOCAL_HOSTS:
             reach = "every network of this machine" if host in ALL_ADDRESSES else f"the network of {host}"
             print(f"{reach} can reach it, and what is asked and answered crosses that unencrypted", file=sys.stderr)
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _read_message(path: Path) -> str:

@@ -24,8 +24,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant.client.sockets import answers
 from assistant.errors import ServeError
+from assistant.plaintext import plain_line
 from assistant.server.errors import RETRY_AFTER_S, ApiError
 from assistant.server.service import Service
+from assistant.server.supervisor import Supervisor
 
 _DRAIN_S = 20
 _RECEIVE_S = 10.0
@@ -97,10 +99,16 @@ def tcp_socket(host: str, port: int) -> socket.socket:
         raise ServeError(f"cannot listen on {host}:{port} ({_reason(error)}); give another --port") from error
 
 
-def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: float | None = None) -> None:
+def run_server(
+    app: FastAPI,
+    sockets: Sequence[socket.socket],
+    idle_exit_s: float | None = None,
+    supervisor: Supervisor | None = None,
+) -> None:
     """Serve until a signal, or for `idle_exit_s` without a request, then let running answers finish.
 
-    Raises what loading the model raised, or what its engine failed with, and KeyboardInterrupt.
+    `supervisor` hears when the model is loaded, that the engine moves on, and of the end. Raises what loading the model raised,
+    or what its engine failed with, and KeyboardInterrupt.
     """
     config = uvicorn.Config(
         app,
@@ -114,25 +122,41 @@ def run_server(app: FastAPI, sockets: Sequence[socket.socket], idle_exit_s: floa
         backlog=_ACCEPTED_AT_ONCE,
     )
     logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of pieces for a client who has left
-    server = _Server(config, app.state.service)
+    told = supervisor or Supervisor()
+    server = _Server(config, app.state.service, told)
     app.state.on_failure = server.stop
-    asyncio.run(_serve(server, sockets, app.state.service, idle_exit_s))
+    asyncio.run(_serve(server, sockets, app.state.service, idle_exit_s, told))
     if app.state.failure is not None:
+        told.tell(f"STATUS={plain_line(str(app.state.failure))}")
         raise app.state.failure
     if server.interrupted:
         raise KeyboardInterrupt
 
 
 async def _serve(
-    server: "_Server", sockets: Sequence[socket.socket], service: Service, idle_exit_s: float | None
+    server: "_Server",
+    sockets: Sequence[socket.socket],
+    service: Service,
+    idle_exit_s: float | None,
+    supervisor: Supervisor,
 ) -> None:
     asyncio.get_running_loop().set_exception_handler(_tell)
-    watching = asyncio.create_task(_stop_when_idle(server, service, idle_exit_s)) if idle_exit_s else None
+    beside = [asyncio.create_task(_report(supervisor, service))]
+    if idle_exit_s:
+        beside.append(asyncio.create_task(_stop_when_idle(server, service, idle_exit_s)))
     try:
         await server.serve(sockets=list(sockets))
     finally:
-        if watching is not None:
-            watching.cancel()
+        for each in beside:
+            each.cancel()
+
+
+async def _report(supervisor: Supervisor, service: Service) -> None:
+    supervisor.tell(f"STATUS=loading {service.name}")
+    await service.is_loaded.wait()
+    if service.loaded is not None:
+        supervisor.tell("READY=1", f"STATUS=serving {service.name}")
+        await supervisor.watch(service.loaded.stalled_s)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -256,9 +280,9 @@ class _Server(uvicorn.Server):
 
     interrupted = False
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, supervisor: Supervisor) -> None:
         super().__init__(config)
-        self._service = service
+        self._service, self._supervisor = service, supervisor
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """What may wait outside is as much as before: asyncio listens once more, with what it accepts at once."""
@@ -268,6 +292,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Streams without an end of their own end first: the others are waited for."""
+        self._supervisor.tell("STOPPING=1", "STATUS=letting answers finish")
         self._service.power.end_events()
         await super().shutdown(sockets)
 

@@ -1,5 +1,6 @@
 """What the routes share: the loaded model, its name, its measures."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -53,6 +54,8 @@ class Service:
     contacts: tuple[Contact, ...] = ()
     """The operator's numbers for a patient at risk of self-harm."""
     loaded: LoadedModel | LoadedEmbedder | None = None
+    is_loaded: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set in the event loop."""
     started_at: float = 0.0
     draining: bool = False
 
