@@ -33,6 +33,7 @@ MOUNTS = {
     "ask": Mount("assistant.ask.command", "ask", "Answer a question from the library, with numbered sources."),
     "chat": Mount("assistant.tui.command", "chat", "Ask in a full-screen terminal, with history and passages."),
     "serve": Mount("assistant.server.command", "serve", "Serve a model to local applications: OpenAI's API."),
+    "service": Mount("assistant.service.command", "app", "Install, watch and remove Bedside as a system service."),
     "knowledge": Mount(
         "assistant.knowledge.command", "app", "Add documents to libraries; list, search and check them."
     ),

@@ -9,6 +9,7 @@ BedsideError
 ├── MemoryBudgetError      a model does not fit into what is free
 ├── ServerError            no server answers, or it refuses
 ├── ServeError             a server cannot listen where it shall
+├── ServiceError           the system service cannot be installed, asked or removed
 ├── MissingExtraError      a command needs packages that this installation left out
 ├── ProofError             whether anything leaves this machine cannot be found out
 ├── ContactsError          the file of the operator's numbers cannot be used
@@ -68,6 +69,10 @@ class ServerError(BedsideError):
 
 class ServeError(BedsideError):
     """A server cannot listen where it shall."""
+
+
+class ServiceError(BedsideError):
+    """The system service cannot be installed, asked or removed."""
 
 
 class MissingExtraError(BedsideError):

@@ -43,7 +43,7 @@ class Manager:
 
     def until(self, line: str) -> list[list[str]]:
         """All messages up to the one with this line."""
-        messages = []
+        messages: list[list[str]] = []
         while line not in (message := self.next()):
             assert message, f"{line} has not come after {messages}"
             messages.append(message)
