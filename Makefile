@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal screenshot compare compare-heal scale-check harness-check control-check clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal screenshot compare compare-heal scale-check harness-check control-check service-check clean
 
 setup: $(STAMP)
 
@@ -122,6 +122,10 @@ harness-check: $(STAMP) build/harness-venv/.installed
 # Two small models from scratch, an hour on two cores; needs BEDSIDE_DATA, continues where it was stopped.
 control-check: $(STAMP)
 	$(BIN)/python -m benchmarks.control --data $(BEDSIDE_DATA)
+
+# Not in CI: two minutes, as root, with systemd-container and mmdebstrap. The service in a real systemd, from boot to removal.
+service-check: $(STAMP)
+	$(BIN)/python -m tests.boots
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

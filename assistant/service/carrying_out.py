@@ -80,7 +80,10 @@ def _reason(since: float) -> str:
     with suppress(ServiceError):
         lines = [plain_line(line) for line in run(journal).splitlines()]
         own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        return (own or [line for line in lines if "ailed to " in line] or [""])[-1]
+        if own:
+            return own[-1]
+        failed = next((line for line in lines if "Failed to " in line), "")
+        return f"{failed}; give another --port" if failed.endswith("Address already in use") else failed
     return ""
 
 
