@@ -45,20 +45,31 @@ class Connection:
             return False
 
     def wait_until_ready(self, say: Callable[[str], None]) -> None:
-        """Until its model is loaded. Raises ServerError where that takes too long, nobody answers any more, or it never will."""
+        """Until its model is loaded. Raises ServerError where that takes too long, nobody answers any more, or it never will.
+
+        The socket of a service takes requests before the server behind it has begun to read them: its silence is waited out.
+        """
         deadline = time.monotonic() + _LOADING_S
         said = False
         while not self.is_ready():
-            with self._faults():
-                found = self._client.get("/ready", timeout=_GLANCE_S)
-            if found.status_code == 503 and (told := _told(found)) != LOADING:
+            found = self._glance()
+            if found is not None and found.status_code == 503 and (told := _told(found)) != LOADING:
                 raise ServerError(told)
-            if found.status_code not in (200, 503) or time.monotonic() > deadline:
+            fails = found is not None and found.status_code not in (200, 503)
+            if fails or time.monotonic() > deadline:
                 raise ServerError(f"the server at {self.where} has not loaded its model within {_LOADING_S:g} s")
             if not said:
                 say("loading the model")
                 said = True
             time.sleep(_POLL_S)
+
+    def _glance(self) -> httpx.Response | None:
+        """What it says of being ready; None where it is silent. Raises ServerError where nobody is there."""
+        with self._faults():
+            try:
+                return self._client.get("/ready", timeout=_GLANCE_S)
+            except httpx.ReadTimeout:
+                return None
 
     def model(self) -> str:
         """The name of its model."""

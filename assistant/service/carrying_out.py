@@ -73,11 +73,12 @@ def _reason(since: float) -> str:
         "journalctl",
         "--quiet",
         "--output=cat",
-        f"--since=@{since:.0f}",
+        f"--since=@{int(since)}",
         f"--unit={SERVICE}",
         f"--unit={SOCKET}",
     )
     with suppress(ServiceError):
+        run(("journalctl", "--sync"))
         lines = [plain_line(line) for line in run(journal).splitlines()]
         own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         if own:

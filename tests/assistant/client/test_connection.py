@@ -2,8 +2,9 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -133,6 +134,25 @@ def test_loading_is_waited_for_and_said_once() -> None:
     with serving(loading) as url, Connection(url) as connection:
         connection.wait_until_ready(said.append)
     assert (left, said) == (0, ["loading the model"])
+
+
+def test_a_server_that_does_not_read_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a service's socket, until the process has started; here with less patience for a single look."""
+    monkeypatch.setattr("assistant.client.connection._GLANCE_S", 0.1)
+    looks = 0
+
+    def silent_at_first(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal looks
+        looks += 1
+        time.sleep(0.3 if looks < 4 else 0)
+        with suppress(OSError):
+            send(handler, b"{}")
+
+    said: list[str] = []
+    with serving(silent_at_first) as url, Connection(url) as connection:
+        connection.wait_until_ready(said.append)
+    assert looks >= 4
+    assert said == ["loading the model"]
 
 
 def test_what_a_server_refuses_with_is_told_at_once_unless_it_loads() -> None:
