@@ -37,6 +37,7 @@ def first_boot(root: Path) -> bool:
             ("install", checks.installing),
             ("socket", checks.answers_on_the_socket),
             ("loopback", checks.answers_on_loopback),
+            ("library", checks.libraries_of_the_service),
             ("confined", checks.the_process_is_confined),
             ("probes", checks.the_sandbox_refuses),
             ("exposure", checks.scored),

@@ -77,6 +77,7 @@ def installing(machine: Booted) -> str:
     assert machine.read(BEDSIDE, "service", "install") == "the service is installed, and nothing has changed"
     status = machine.read(BEDSIDE, "service", "status")
     assert "answers    as reference" in status, status
+    assert "serving reference on /run/bedside/bedside.sock" in machine.read(BEDSIDE, "service", "logs", "-n", "9")
     return f"ready {took_s:.1f} s after the dry run began; a second install changes nothing"
 
 
@@ -88,9 +89,23 @@ def answers_on_the_socket(machine: Booted) -> str:
     assert answer["sources"], answer
     assert machine.run("pgrep", "-u", "clinician").returncode == 1
     knock = "import socket; socket.socket(socket.AF_UNIX).connect('/run/bedside/bedside.sock')"
-    refused = machine.run("runuser", "-u", "stranger", "--", "python3", "-c", knock)
+    stranger = ("runuser", "-u", "stranger", "--")
+    refused = machine.run(*stranger, "python3", "-c", knock)
     assert "PermissionError" in refused.stderr, refused
-    return f"a member of the group gets {len(answer['sources'])} sources, a stranger no connection"
+    told = machine.run(*stranger, BEDSIDE, "service", "status")
+    assert "not by you: usermod -aG bedside stranger" in told.stdout, told
+    return f"a member of the group gets {len(answer['sources'])} sources, a stranger no connection, and is told why"
+
+
+def libraries_of_the_service(machine: Booted) -> str:
+    """What the administrator adds is searched at once, without a restart."""
+    (machine.root / "opt/note.md").write_text("# Fever\n\nOn ward Zeta, fever above 38.5 C is told to nurse Quill.\n")
+    machine.read(BEDSIDE, "knowledge", "add", "--system", "--library", "ward", "/opt/note.md")
+    asked = ("ask", "--json", "--knowledge", "ward", "Who is told of fever on ward Zeta?")
+    answer = json.loads(machine.read("runuser", "-u", "clinician", "--", BEDSIDE, *asked))
+    assert "nurse Quill" in answer["sources"][0]["text"], answer
+    machine.read("rm", "/opt/note.md")
+    return "a library that root has added is cited"
 
 
 def answers_on_loopback(machine: Booted) -> str:

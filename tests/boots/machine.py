@@ -29,7 +29,7 @@ class Booted:
         entered = ["nsenter", "--target", str(self.init), "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup"]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
         return subprocess.run(
-            [*entered, "--root", "--wd=/", *command],
+            [*entered, "--root", "--wd", *command],
             env=environment,
             capture_output=True,
             text=True,

@@ -135,6 +135,18 @@ def test_it_serves_on_every_socket_it_is_given_and_tells_how_it_is(
     assert Path(path).is_socket()  # it is the service manager's, who listens on while the server is away
 
 
+def test_a_model_that_cannot_be_loaded_is_told_as_well(
+    environment: dict[str, str], manager: Manager, unix: socket.socket
+) -> None:
+    told = {"NOTIFY_SOCKET": "@" + manager.heard.getsockname()[1:].decode()}
+    server = launch({**environment, **told}, [unix], *SERVE, "--cache-mib", "99999999")
+    stopping = manager.until("STOPPING=1")
+    assert not any("READY=1" in message for message in stopping)
+    _, said = server.communicate(timeout=30)
+    assert server.returncode == 1
+    assert manager.next() == [f"STATUS={said.splitlines()[-1].removeprefix('error: ')}"]
+
+
 @pytest.mark.parametrize("watchdog_s", [None, WATCHDOG_S])
 def test_the_variables_are_its_own_and_go(manager: Manager, watchdog_s: float | None) -> None:
     path = "@" + manager.heard.getsockname()[1:].decode()

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from assistant.service.units import Choice, wanted_entries
 from device.detect import BoardKind
 from tests.assistant.service.conftest import Image, make_board
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 analysed = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 BOARDS = {"cpu": "some board", "pi": "Raspberry Pi 5 Model B", "jetson": "NVIDIA Jetson Orin Nano"}
@@ -43,6 +49,14 @@ def test_systemd_understands_every_line(image: Image, board: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     unit.write_text(unit.read_text().replace("LockPersonality=yes", "LockPersonality=perhaps"))
     assert analyse("verify", str(unit)).stderr
+
+
+def test_a_wheel_carries_every_template() -> None:
+    told = tomllib.loads((UNITS.parent / "pyproject.toml").read_text("utf-8"))
+    patterns = told["tool"]["setuptools"]["package-data"]["assistant"]
+    carried = {path for pattern in patterns for path in (UNITS.parent / "assistant").glob(pattern)}
+    templates = {UNITS.parent / "assistant/service/units" / path.name for path in UNITS.iterdir()}
+    assert {path.name for path in templates - carried} == {"README.md"}
 
 
 @pytest.mark.parametrize("board", ["jetson", "jetson-jetpack4", "pi5", "other"])
