@@ -102,7 +102,7 @@ def test_it_serves_on_every_socket_it_is_given_and_tells_how_it_is(
 ) -> None:
     told = {
         "NOTIFY_SOCKET": "@" + manager.heard.getsockname()[1:].decode(),
-        "WATCHDOG_USEC": str(round(WATCHDOG_S * 1e6)),
+        "WATCHDOG_USEC": "1000000",
     }
     server = launch({**environment, **told}, [unix, tcp], *SERVE, "--key-file", str(key_file))
     path, url = unix.getsockname(), f"http://127.0.0.1:{tcp.getsockname()[1]}"
@@ -114,7 +114,7 @@ def test_it_serves_on_every_socket_it_is_given_and_tells_how_it_is(
     ]
     started = time.monotonic()
     assert [manager.next() for _ in range(4)] == [["WATCHDOG=1"]] * 4
-    assert time.monotonic() - started < 2 * WATCHDOG_S
+    assert time.monotonic() - started < 2  # three quarters of a second, on a machine that does nothing else
     with httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url="http://bedside") as local:
         assert local.get("/v1/models").status_code == 200
     bearer = {"Authorization": f"Bearer {KEY}"}
