@@ -39,6 +39,7 @@ def test_help_lists_every_command_within_half_a_second(bedside: Bedside) -> None
         "ask",
         "chat",
         "serve",
+        "service",
         "knowledge",
         "history",
         "redflags",
