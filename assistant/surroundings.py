@@ -8,6 +8,8 @@ QUIET = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    # Where llama.cpp aborts it would have a debugger read the process, with all prompts in it.
+    "GGML_NO_BACKTRACE": "1",
     # FastAPI hands its traces to an exporter where both of these let it.
     "FASTAPI_OTEL_AUTO_CONFIGURE": "false",
     "OTEL_SDK_DISABLED": "true",

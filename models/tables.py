@@ -23,7 +23,7 @@ def read_rows(path: Path, table: str, row_type: type[Row]) -> tuple[Row, ...]:
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFileError(f"cannot read {path}: {error}") from None
     faults = [f"unknown key {key!r}" for key in document if key != table]
     rows = document.get(table)

@@ -25,13 +25,13 @@ class ChosenModel:
 def choose_model(name: str) -> ChosenModel:
     """Find and check the model. Raises ModelNotFoundError or ModelFileError.
 
-    A file given by path has no pinned checksum: its header is read by our own bounded reader and its first load happens
-    in a process that may die of it.
+    Its header is read by our own bounded reader, and its first load happens in a process that may die of it: a file given
+    by path has no pinned checksum, and one in the store may have decayed on its disk since it had the right one.
     """
     path = resolve_gguf(name)
     header = read_header(path)
     by_path = name != REFERENCE_ID and path == Path(name)
-    if by_path:
+    if name != REFERENCE_ID:
         trial_load(path)
     exported_from = str(header.metadata.get("general.name", "")).casefold()
     is_reference = name == REFERENCE_ID or re.match(rf"(bedside[ -])?{REFERENCE_ID}\b", exported_from)

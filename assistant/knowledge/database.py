@@ -8,18 +8,20 @@ a row. A change writes a new file that takes the old one's place, so that reader
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
 from assistant.errors import DamagedLibraryError, LibraryError
+from assistant.plaintext import plain_line
 from models.errors import StorageError
 
 FORMAT = 1
 _APPLICATION = 0x62656473  # "beds", as `file` shows it
+_WORDS = ("document_words", "passage_words")
 _TABLES = """
 CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE source(
@@ -40,6 +42,21 @@ CREATE VIRTUAL TABLE document_words USING fts5(
 CREATE VIRTUAL TABLE passage_words USING fts5(
     heading, text, content = '', tokenize = 'porter unicode61 remove_diacritics 2');
 """
+
+# A file may come from anywhere, and SQLite lets any column hold any type.
+_ODD_DOCUMENT = """
+SELECT 1 FROM document
+WHERE typeof(key) || typeof(name) || typeof(title) || typeof(keywords) || typeof(date) || typeof(licence)
+    || typeof(follows) || typeof(origin) || typeof(digest) <> 'texttexttexttexttexttexttexttexttext'
+OR typeof(first_passage) || typeof(passages) <> 'integerinteger'
+OR first_passage NOT BETWEEN 1 AND 1000000000000 OR passages NOT BETWEEN 1 AND 1000
+OR keywords <> '[]' AND (NOT json_valid(keywords) OR json_type(keywords) <> 'array'
+    OR EXISTS (SELECT 1 FROM json_each(keywords) WHERE type <> 'text'))
+LIMIT 1
+"""
+_ODD_PASSAGE = (
+    "SELECT 1 FROM passage WHERE typeof(section) || typeof(text) || typeof(position) <> 'texttexttext' LIMIT 1"
+)
 
 
 @cache
@@ -70,17 +87,17 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
     `immutable` holds since a library's file is replaced, never changed: no lock is taken, no write permission needed.
     """
-    return _opened(path, f"file:{quote(os.fsencode(path.absolute()))}?mode=ro&immutable=1")
+    return _opened(path, f"file:{quote(os.fsencode(path.absolute()))}?mode=ro&immutable=1", (_ODD_DOCUMENT,))
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """A connection to a copy that nobody else knows yet: fast, and worthless where it does not come to its end."""
-    connection = _opened(path, f"file:{quote(os.fsencode(path.absolute()))}?mode=rw")
+    connection = _opened(path, f"file:{quote(os.fsencode(path.absolute()))}?mode=rw", (_ODD_DOCUMENT, _ODD_PASSAGE))
     connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -65536")
     return connection
 
 
-def _opened(path: Path, address: str) -> sqlite3.Connection:
+def _opened(path: Path, address: str, odd: Sequence[str]) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
     except sqlite3.OperationalError as error:
@@ -88,6 +105,8 @@ def _opened(path: Path, address: str) -> sqlite3.Connection:
     try:
         with damage(path):
             _check(connection, path)
+            _check_schema(connection, path)
+            _check_values(connection, path, odd)
     except BaseException:
         connection.close()
         raise
@@ -107,16 +126,51 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+@cache
+def _schema() -> dict[str, tuple[str, str]]:
+    """Type and statement of all that `create_tables` makes, by name."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        create_tables(connection)
+        return dict(_schema_rows(connection))
+
+
+def _schema_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, tuple[str, str]]]:
+    for kind, name, statement in connection.execute("SELECT type, name, sql FROM sqlite_master"):
+        yield str(name), (str(kind), " ".join(str(statement).split()))
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what was not made here: a view in a table's place, or a trigger, would run as the library is read or changed.
+
+    Of the indexes another version's may be there, which are made anew before they are changed.
+    """
+    for name, (kind, statement) in _schema_rows(connection):
+        is_index = name in _WORDS and statement.startswith(f"CREATE VIRTUAL TABLE {name} USING fts5(")
+        if not is_index and _schema().get(name) != (kind, statement):
+            raise damaged(path, f"{plain_line(name)[:40]!r} is none of its tables")
+
+
+def _check_values(connection: sqlite3.Connection, path: Path, odd: Sequence[str]) -> None:
+    if any(connection.execute(statement).fetchone() for statement in odd):
+        raise damaged(path, "it holds values of another type")
+
+
+def damaged(path: Path | None, why: object) -> DamagedLibraryError:
+    """The error for a library whose content is not what was written."""
+    where = path or "the library in memory"
+    return DamagedLibraryError(
+        f"{where} is damaged or no library of Bedside ({plain_line(str(why))}); remove the library and add its documents again",
+        path,
+    )
+
+
 @contextmanager
 def damage(path: Path | None) -> Iterator[None]:
     """Say in one line what a failing read or write of a library means."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         where = path or "the library in memory"
         if "disk is full" in str(error) or "I/O" in str(error):
             raise StorageError(f"{where}: {error}; free some disk or check it, then run the command again") from None
-        raise DamagedLibraryError(
-            f"{where} is damaged or no library of Bedside ({error}); remove the library and add its documents again",
-            path,
-        ) from None
+        raise damaged(path, error) from None

@@ -151,8 +151,8 @@ class Index:
 
 
 def _rarity(count: int, holders: int) -> float:
-    """Inverse document frequency as FTS5's bm25() has it."""
-    return max(math.log((count - holders + 0.5) / (holders + 0.5)), 0.0) or _LEAST_RARITY
+    """Inverse document frequency as FTS5's bm25() has it; a damaged index may know more holders than there are documents."""
+    return max(math.log((max(count - holders, 0) + 0.5) / (holders + 0.5)), 0.0) or _LEAST_RARITY
 
 
 def _in_names(term: str) -> str:

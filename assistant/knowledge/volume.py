@@ -5,14 +5,15 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from assistant.knowledge.database import create_tables, damage, open_for_reading
+from assistant.knowledge.database import create_tables, damage, damaged, open_for_reading
 from assistant.knowledge.library import Document, LibraryPassage, passage_id
 from assistant.knowledge.writing import SourceRecord, Writer
+from assistant.plaintext import plain_line
 
 Table = Literal["document_words", "passage_words"]
 _VERSION_DIGITS = 8
@@ -116,9 +117,10 @@ class Volume:
     def document(self, number: int) -> Document:
         """The document in that row."""
         columns = "name, title, keywords, date, licence, follows, origin, first_passage, passages"
-        ((name, title, keywords, *shared, first, count),) = self.rows(
-            f"SELECT {columns} FROM document WHERE id = ?", (number,)
-        )
+        found = self.rows(f"SELECT {columns} FROM document WHERE id = ?", (number,))
+        if not found:
+            raise damaged(self.path, "its index holds a document that is not there")
+        ((name, title, keywords, *shared, first, count),) = found
         return Document(name, title, tuple(json.loads(keywords)), self._passages(name, title, shared, first, count))
 
     def _passages(
@@ -126,7 +128,9 @@ class Volume:
     ) -> tuple[LibraryPassage, ...]:
         date, licence, follows, source = shared
         statement = "SELECT section, text, position FROM passage WHERE id BETWEEN ? AND ? ORDER BY id"
-        found: Iterable[tuple[str, str, str]] = self.rows(statement, (first, first + count - 1))
+        found: Sequence[tuple[str, str, str]] = self.rows(statement, (first, first + count - 1))
+        if len(found) != count or not all(isinstance(part, str) for row in found for part in row):
+            raise damaged(self.path, f"the passages of {plain_line(name)[:40]!r} are not what they were")
         return tuple(
             LibraryPassage(
                 passage_id(self.library, name, place, text),

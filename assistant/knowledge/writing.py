@@ -178,7 +178,8 @@ def damaged_documents(connection: sqlite3.Connection) -> list[str]:
 
 
 def _digest(*content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    """`default` is for what a damaged file holds in a text's place."""
+    return hashlib.sha256(json.dumps(content, default=repr).encode()).hexdigest()
 
 
 def _rows(connection: sqlite3.Connection, number: int | None = None) -> Iterator[_Row]:

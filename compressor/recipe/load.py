@@ -44,11 +44,11 @@ def parse_recipe(source: str, name: str) -> Recipe:
     """Check TOML text. Raises RecipeError with all faults in one line."""
     try:
         return Recipe.model_validate(tomllib.loads(source))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {name} is not TOML ({error}); correct it") from error
     except ValidationError as error:
         faults = "; ".join(_fault(dict(item)) for item in error.errors())
         raise RecipeError(f"recipe {name}: {faults}") from error
+    except (ValueError, RecursionError) as error:  # besides TOML's own, of numbers and lists without end
+        raise RecipeError(f"recipe {name} is not TOML ({error}); correct it") from error
 
 
 def _fault(item: dict[str, Any]) -> str:

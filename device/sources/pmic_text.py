@@ -18,7 +18,7 @@ SUPPLY_ORIGIN = (
     f"{SUPPLY_GAIN} x rails + {SUPPLY_OFFSET_W} W (jfikar/RPi5-power: one person, one board, one USB-C meter;"
     " error not known)"
 )
-_CHANNEL = re.compile(r"(\w+)_([AV]) (current|volt)\(\d+\)=(\d+\.\d+)([AV])")
+_CHANNEL = re.compile(r"(\w+)_([AV]) (current|volt)\(\d+\)=([0-9]{1,9}\.[0-9]{1,16})([AV])")
 _KIND_OF = {"current": "A", "volt": "V"}
 _ACCESS = "sudo usermod -aG video $USER, then log in again; the kernel has to offer /dev/vcio_gencmd to that group"
 

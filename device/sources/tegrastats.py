@@ -11,7 +11,7 @@ from device.system import System
 _PERIOD_S = 0.2
 _DEADLINE_S = 2.0
 # `VDD_IN 5014mW/5100mW`: now and average, with or without the unit; JetPack 7 adds a third figure. `RAM 1/2MB` is none.
-_RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) (\d+)(?:mW)?/\d+(?:mW)?(?:/\d+(?:mW)?)?(?!\S)")
+_RAIL = re.compile(r"(?<!\S)([A-Z][A-Z0-9_]*) ([0-9]{1,9})(?:mW)?/\d+(?:mW)?(?:/\d+(?:mW)?)?(?!\S)")
 
 
 def parse_line(line: str) -> dict[str, float] | None:

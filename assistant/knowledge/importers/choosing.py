@@ -14,7 +14,7 @@ from assistant.knowledge.importers.plain_text import read_plain_text
 Importer = Callable[[str, bytes], tuple[Manuscript, ...]]
 """A file's name for messages, and its bytes."""
 
-IMPORT_VERSION = 1
+IMPORT_VERSION = 2
 """To be raised when an importer or the cutter makes other passages of the same file: it is then taken in again."""
 MAX_FILE_BYTES = 128 << 20
 """What is read of a file takes about seven times its size in memory."""

@@ -28,7 +28,7 @@ def split_front_matter(name: str, text: str) -> tuple[dict[str, Any], str, int]:
     if match[1] == "+++":
         try:
             fields = tomllib.loads(block)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # besides TOML's own, of numbers and lists without end
             raise DocumentError(f"{name} has a damaged front matter ({error}); correct it") from None
     else:
         fields = {line[1].lower(): _value(line[2]) for line in map(_LINE.fullmatch, block.split("\n")) if line}

@@ -10,21 +10,20 @@ from assistant.knowledge.importers.manuscript import Manuscript, Paragraph, Sect
 from assistant.knowledge.importers.markup import without_markup
 from assistant.knowledge.importers.plain_text import paragraphs
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*?))?(?:[ \t]+#+)?[ \t]*")
+_HEADING = re.compile(r" {0,3}(#{1,6})([ \t].*)?")
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r" {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}")
 _QUOTE = re.compile(r" {0,3}(?:>[ \t]?)+")
-_DELIMITERS = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
+_DELIMITER = re.compile(r"\s*:?-+:?\s*")
 _CELL_EDGE = re.compile(r"(?<!\\)\|")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def read_markdown(name: str, data: bytes) -> tuple[Manuscript, ...]:
     """The file as one document. Raises DocumentError."""
     fields, text, before = split_front_matter(name, decode(name, data))
     page = _Page(before)
-    for line in _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text).split("\n"):
+    for line in _without_comments(text).split("\n"):
         page.take(line)
     sections = page.finished()
     title = _field(fields, "title")
@@ -44,6 +43,15 @@ def read_markdown(name: str, data: bytes) -> tuple[Manuscript, ...]:
             keywords=tuple(map(str, keywords if isinstance(keywords, list) else str(keywords).split(","))),
         ),
     )
+
+
+def _without_comments(text: str) -> str:
+    """The text with the lines of its comments left empty; searched once, as a comment need not end."""
+    kept, at = [], 0
+    while (begin := text.find("<!--", at)) >= 0 and (end := text.find("-->", begin + 4)) >= 0:
+        kept += [text[at:begin], "\n" * text.count("\n", begin, end)]
+        at = end + 3
+    return "".join([*kept, text[at:]])
 
 
 def _field(fields: Mapping[str, Any], name: str) -> str:
@@ -72,7 +80,7 @@ class _Page:
             self.fence = opened[1]
         elif heading := _HEADING.fullmatch(line):
             self._end_block(self.number)
-            self._open(len(heading[1]), heading[2] or "")
+            self._open(len(heading[1]), _without_closing_marks(heading[2] or ""))
         elif self.block and _UNDERLINE.fullmatch(line) and "|" not in self.block[-1]:
             title, level = " ".join(self.block), 1 if "=" in line else 2
             self.block = []
@@ -107,12 +115,24 @@ class _Page:
     def _end_block(self, after: int) -> None:
         """Make paragraphs of the open block, whose last line stands before line `after`."""
         first, lines, self.block = after - len(self.block), self.block, []
-        if len(lines) > 1 and "|" in lines[0] and "-" in lines[1] and _DELIMITERS.fullmatch(lines[1]):
+        if len(lines) > 1 and "|" in lines[0] and _is_delimiters(lines[1]):
             found = _rows(lines, first)
         else:
             found = paragraphs(lines, first)
         words = (Paragraph(without_markup(each.text), each.place) for each in found)
         self.held += [each for each in words if each.text]
+
+
+def _without_closing_marks(title: str) -> str:
+    """A heading's words: `# Gout ##` is `Gout`, and `# C#` is `C#`."""
+    words = title.strip(" \t")
+    bare = words.rstrip("#")
+    return bare.rstrip(" \t") if not bare or bare[-1] in " \t" else words
+
+
+def _is_delimiters(line: str) -> bool:
+    """Whether this is the line of dashes below the head of a table."""
+    return all(_DELIMITER.fullmatch(cell) for cell in line.strip().removeprefix("|").removesuffix("|").split("|"))
 
 
 def _rows(lines: Sequence[str], first: int) -> list[Paragraph]:
