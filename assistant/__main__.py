@@ -33,10 +33,16 @@ def main() -> None:
         code = _ERROR
     except OSError as error:
         _forget_output()
-        code = _complain(
-            f"cannot write the output ({error.strerror or error}); free some disk or write elsewhere", _ERROR
-        )
+        code = _complain(_refused(error), _ERROR)
     sys.exit(code)
+
+
+def _refused(error: OSError) -> str:
+    """What the system did not let us do: it names every file but those that were open before, the output."""
+    reason = error.strerror or error
+    if error.filename is not None:
+        return f"cannot use {os.fsdecode(error.filename)} ({reason}); check its owner and the disk"
+    return f"cannot write the output ({reason}); free some disk or write elsewhere"
 
 
 def _open_missing_streams() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from device.errors import ReadingError, SourceUnavailableError
 
 _GRACE_S = 1.0
+_LONGEST_LINE = 2**20
+"""Characters; of a longer one no more is held at a time."""
 
 
 class LineChild:
@@ -83,11 +85,13 @@ class LineChild:
 
     def _follow(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.endswith("\n"):  # what is cut off in the middle says nothing
+        begun = False
+        while line := self._process.stdout.readline(_LONGEST_LINE):
+            if line.endswith("\n") and not begun:  # what is cut off at either end says nothing
                 with self._changed:
                     self._newest = time.monotonic(), line.rstrip("\n")
                     self._changed.notify_all()
+            begun = not line.endswith("\n")
         with self._changed:
             self._ended = True
             self._changed.notify_all()

@@ -71,7 +71,9 @@ def storage_errors(path: Path) -> Iterator[None]:
 def _refusal(path: object, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"the disk of {path} is full ({error.strerror}): free some, then run the command again"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if error.errno == errno.EROFS:
+        return f"the disk of {path} can only be read: mount it for writing, or choose another folder (BEDSIDE_HOME for models)"
+    if error.errno in (errno.EACCES, errno.EPERM):
         return f"no permission for {path}: check its owner, or choose another folder (BEDSIDE_HOME for models)"
     if error.errno == errno.ENOENT:
         return f"cannot write {path}: {error.strerror}; create its folder first"

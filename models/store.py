@@ -105,15 +105,18 @@ class Store:
 
         Raises:
             ModelFileError: its manifest cannot be understood.
+            StorageError: it may not be read.
         """
         if not _ID.fullmatch(model_id):
             return None
         path = self.folder(model_id) / MANIFEST
-        if not path.is_file():
-            return None
+        with storage_errors(path):
+            if not path.is_file():
+                return None
+            content = path.read_bytes()
         try:
-            return _parse(json.loads(path.read_bytes()), model_id)
-        except (OSError, ValueError, KeyError, TypeError, ModelFileError) as error:
+            return _parse(json.loads(content), model_id)
+        except (ValueError, KeyError, TypeError, ModelFileError) as error:
             raise ModelFileError(
                 f"{path} cannot be used ({error}): `bedside models remove {model_id}`, then get it again"
             ) from None
@@ -134,7 +137,7 @@ class Store:
     def _find_usable(self, model_id: str) -> Manifest | None:
         try:
             return self.find(model_id)
-        except (ModelFileError, ModelNotFoundError):
+        except (ModelFileError, ModelNotFoundError, StorageError):
             return None
 
     def save(self, manifest: Manifest) -> None:

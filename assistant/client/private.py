@@ -175,6 +175,12 @@ def _last_error(log: Path) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
+    try:
+        handle = path.open("w")
+    except OSError as error:
+        raise ServerError(
+            f"cannot write in {path.parent} ({error.strerror}); set XDG_RUNTIME_DIR to a folder of yours"
+        ) from error
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

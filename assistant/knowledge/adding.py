@@ -214,7 +214,7 @@ def changed(path: Path, *, rebuild: bool = False) -> Iterator[Writer]:
 
 
 def _make(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection, damage(path):
         create_tables(connection)
 
 

@@ -109,6 +109,8 @@ def api_error(error: Exception, path: str = "") -> ApiError:
     for kind, status, code, fields in _KNOWN:
         if isinstance(error, kind):
             return ApiError(status, str(error), code, fields.get(path))
+    if isinstance(error, MemoryError):
+        return ApiError(503, "no memory is left for this; try again later, or ask for less", "out_of_memory")
     return ApiError(500, f"the server has failed ({type(error).__name__}); report it", "internal")
 
 

@@ -13,6 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from typing import Any
 import h11
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant.client.sockets import answers
 from assistant.errors import ServeError
 from assistant.plaintext import plain_line
-from assistant.server.errors import RETRY_AFTER_S, ApiError
+from assistant.server.door import OPEN_PATHS
+from assistant.server.errors import RETRY_AFTER_S, ApiError, answer
 from assistant.server.service import Service
 from assistant.server.supervisor import Supervisor
 
@@ -37,6 +40,8 @@ _BACKLOG = 256
 _ACCEPTED_AT_ONCE = 16
 """From one socket, before the first of them can be counted."""
 _MOST_CONNECTIONS = 256
+_MORE_FOR_HEALTH = 16
+"""Connections beyond the most, which are answered whether the server lives and nothing else."""
 _LOG = logging.getLogger(__name__)
 _MAX_HEADER_BYTES = 64 * 2**10
 _LONGEST_SOCKET_BYTES = 107
@@ -160,8 +165,10 @@ async def _report(supervisor: Supervisor, service: Service) -> None:
 
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A line where the operating system lets no more connections in: asyncio tells of each attempt with a traceback."""
-    if str(context.get("message", "")).startswith("socket.accept()"):
+    """A line where the operating system gives no more connections or memory: asyncio tells of each with a traceback."""
+    if isinstance(context.get("exception"), MemoryError):
+        _LOG.error("no memory is left: a connection was closed")
+    elif str(context.get("message", "")).startswith("socket.accept()"):
         _LOG.warning("a connection cannot be taken (%s)", type(context.get("exception")).__name__)
     else:
         loop.default_exception_handler(context)
@@ -175,6 +182,16 @@ def _most_connections() -> int:
 
 def _crowded(connections: int) -> ApiError:
     return ApiError(503, f"{connections} connections are open; try again later", "connections")
+
+
+async def _only_health(app: ASGIApp, most: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """The application behind a connection that is one too many: who watches the server has to reach it all the same."""
+    if scope["path"] in OPEN_PATHS:
+        await app(scope, receive, send)
+    else:
+        refusal = answer(_crowded(most))
+        refusal.headers["Connection"] = "close"
+        await refusal(scope, receive, send)
 
 
 def _unread() -> ApiError:
@@ -207,11 +224,14 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """The time runs from here, or from the first byte of the next request."""
-        if len(self.connections) >= (most := _most_connections()):
+        most, open_now = _most_connections(), len(self.connections)
+        if open_now >= most + _MORE_FOR_HEALTH:
             self.transport = transport
             transport.write(_response(_crowded(most)))
             transport.close()
             return
+        if open_now >= most:
+            self.app = partial(_only_health, self.app, most)
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # writing is paused as soon as anything waits to be taken
         self._deadline = self.loop.call_later(_RECEIVE_S, transport.close)
