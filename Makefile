@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal screenshot compare compare-heal scale-check harness-check control-check service-check clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal soak screenshot compare compare-heal scale-check harness-check control-check service-check clean
 
 setup: $(STAMP)
 
@@ -81,6 +81,10 @@ bench-plan: $(STAMP)
 # A minute and a half: how soon `bedside chat` starts, echoes and shows the first token, and what memory it takes.
 bench-terminal: $(STAMP)
 	$(BIN)/python -m benchmarks.terminal
+
+# Not in CI: half an hour to two hours on two cores for 20,000 requests of all kinds; whether what the server takes stays flat.
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak
 
 # The picture of `bedside chat` in the README, from the real program.
 screenshot: $(STAMP)

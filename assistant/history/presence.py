@@ -92,7 +92,9 @@ def _opened_lock(folder: Path) -> int:
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise HistoryError(f"cannot open the history in {folder} ({error.strerror}); check its owner and the disk") from None
+        raise HistoryError(
+            f"cannot open the history in {folder} ({error.strerror}); check its owner and the disk"
+        ) from None
     with suppress(PermissionError):  # another owner's: it can be held all the same
         os.fchmod(descriptor, 0o600)
     return descriptor

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assistant.client.connection import Connection
+from assistant.errors import ServerError
 from tests.assistant.server.conftest import Served
 
 CHAT = "/v1/chat/completions"
@@ -180,8 +182,8 @@ def test_values_that_are_none_are_refused_on_every_path(served: Served, name: st
     )
     with served.local() as client:
         for path in POSTS:
-            bodies = [value, *("{%s: %s}" % (json.dumps(field), value) for field in fields)]
-            bodies.append('{"messages": [{"role": "user", "content": %s}]}' % value)
+            bodies = [value, *(f'{{"{field}": {value}}}' for field in fields)]
+            bodies.append(f'{{"messages": [{{"role": "user", "content": {value}}}]}}')
             for body in bodies:
                 found = client.post(path, content=body.encode(), headers={"Content-Type": "application/json"})
                 assert 400 <= found.status_code < 500, (path, body[:80], found.text)
@@ -200,3 +202,11 @@ def test_and_the_server_is_as_it_was(served: Served) -> None:
         assert client.post(CHAT, json=SHORT).status_code == 200
         assert "bedside_running 0.0" in client.get("/metrics").text
     assert served.process.poll() is None
+
+
+def test_a_socket_deleted_under_a_server_leaves_its_other_door_open(served: Served) -> None:
+    served.socket.unlink()
+    with Connection("http://bedside", served.socket) as gone, pytest.raises(ServerError, match="no server answers at"):
+        gone.model()
+    with Connection(served.url) as found:
+        assert found.model() == "reference"

@@ -53,7 +53,7 @@ class Disk:
         names = {"disk": self.disk, "before": self.before, "after": self.after, "size": size, "command": BEDSIDE}
         text = KEEP + state + script + AFTER
         for name, value in names.items():
-            text = text.replace("{%s}" % name, str(value))
+            text = text.replace(f"{{{name}}}", str(value))
         done = subprocess.run(
             [*NAMESPACE, text], env=self.here, capture_output=True, text=True, timeout=120, check=False
         )
@@ -135,7 +135,7 @@ def test_a_disk_that_can_only_be_read(disk: Disk) -> None:
 def test_files_of_a_bench_on_a_full_disk(tmp_path: Path) -> None:
     """The table has been shown by then; what did not fit is left out whole."""
     report = simulated()
-    with files_up_to(4096), pytest.raises(StorageError, match="is full .*: free some, then run the command again"):
+    with files_up_to(4096), pytest.raises(StorageError, match=r"is full .*: free some, then run the command again"):
         write_files(report, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert "bench.json" in write_files(report, tmp_path)

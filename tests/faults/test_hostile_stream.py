@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -35,7 +36,7 @@ def pieces(handler: BaseHTTPRequestHandler, data: bytes, cuts: list[int]) -> Non
     handler.send_header("Connection", "close")
     handler.end_headers()
     places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         handler.wfile.write(b"%x\r\n%b\r\n" % (end - begin, data[begin:end]))
         handler.wfile.flush()
     handler.wfile.write(b"0\r\n\r\n")

@@ -221,7 +221,11 @@ def test_no_permission_is_one_line(store: Store, gguf_file: Path) -> None:
 
 
 def test_the_systems_refusals_have_a_remedy(tmp_path: Path) -> None:
-    for code, message in ((28, "is full .*: free some"), (30, "can only be read: mount it for writing"), (5, "Input/output error")):
+    for code, message in (
+        (28, "is full .*: free some"),
+        (30, "can only be read: mount it for writing"),
+        (5, "Input/output error"),
+    ):
         with pytest.raises(StorageError, match=message), storage_errors(tmp_path):
             raise OSError(code, os.strerror(code))
 
