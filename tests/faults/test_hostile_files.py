@@ -103,7 +103,7 @@ def test_tables_of_any_text(tmp_path: Path, text: str, tail: bytes) -> None:
         parse_recipe(text, "r")
 
 
-SIZE = 50_000
+SIZE = 30_000
 LONG: dict[str, Callable[[int], str]] = {
     "a heading with a hole": lambda n: f"# a{' ' * n}b",
     "a table's line that is none": lambda n: f"a|b\n{' ' * n}-x",
@@ -158,7 +158,7 @@ def test_answers_of_any_text_are_checked(answer: str, cut: int) -> None:
 
 @pytest.mark.parametrize("shape", LONG)
 def test_a_long_answer_is_checked_at_once(shape: str) -> None:
-    """A context of 8,192 tokens holds about so much."""
+    """A context of 4,096 tokens holds about so much."""
     started = time.process_time()
-    AnswerChecks(PASSAGES).new(LONG[shape](32_000)[:32_000], ended=True)
+    AnswerChecks(PASSAGES).new(LONG[shape](16_000)[:16_000], ended=True)
     assert time.process_time() - started < 5

@@ -9,6 +9,8 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2 as httpx
@@ -20,6 +22,7 @@ from assistant.errors import ServerError
 from assistant.knowledge.adding import read_sources
 from assistant.knowledge.checking import find_faults
 from assistant.knowledge.installed import library_file
+from assistant.server.errors import api_error
 from benchmarks.pseudo_terminal import terminal
 from tests.assistant.conftest import IGNORED
 from tests.assistant.server.conftest import Served, start, stop
@@ -27,6 +30,7 @@ from tests.assistant.server.conftest import Served, start, stop
 CHAT = "/v1/chat/completions"
 TURNS = [{"role": "user", "content": "What is croup?"}]
 LONG = {"messages": TURNS, "max_tokens": 1800, "logit_bias": {"2": -100}}
+REFUSED_OR_DONE = {(503, "out_of_memory"), (400, "context_length_exceeded"), (200, None)}
 SHORT = {"messages": TURNS, "max_tokens": 2}
 
 
@@ -44,24 +48,48 @@ def running(served: Served) -> float:
     return float(next(line.split()[1] for line in lines if line.startswith("bedside_running ")))
 
 
-def until(what: str, holds: "object", timeout_s: float = 20.0) -> None:
-    assert callable(holds)
+def until(what: str, holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
 
 
-def test_a_server_killed_in_the_middle_of_an_answer(tmp_path: Path, environment: dict[str, str]) -> None:
+def short_of_memory(served: Served) -> None:
+    """What it is asked is refused for want of memory, or not even taken; then it answers as before."""
+    process = psutil.Process(served.process.pid)
+    for missing in (2**26, 0):
+        limit = process.memory_info().vms - missing
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+        for size in (2**21, 2**14):
+            turns = [{"role": "user", "content": "fever " * (size // 6)}]
+            with suppress(httpx.HTTPError), served.local() as client:
+                found = client.post(CHAT, json={"messages": turns, "bedside": {"knowledge": "on"}, "max_tokens": 2})
+                code = found.json().get("error", {}).get("code")
+                assert (found.status_code, code) in REFUSED_OR_DONE, found.text
+    resource.prlimit(process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with served.local() as client:
+        assert client.post(CHAT, json=SHORT).status_code == 200
+
+
+def test_no_memory_is_a_reason_to_try_again_later() -> None:
+    refusal = api_error(MemoryError())
+    assert (refusal.status, refusal.code) == (503, "out_of_memory")
+
+
+def test_a_server_short_of_memory_and_then_killed_in_the_middle_of_an_answer(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     first = start(tmp_path, environment)
+    short_of_memory(first)
     with Connection("http://bedside", first.socket) as connection:
         chunks = connection.chat(LONG)
-        told = next(chunks)["choices"]
+        next(chunks)
         first.process.kill()
         with pytest.raises(ServerError, match="ended in the middle of an answer; ask again"):
-            told = [chunk["choices"] for chunk in chunks]
-        assert told
-    first.process.communicate()
+            list(chunks)
+    _, said = first.process.communicate()
+    assert "Traceback" not in said
     assert first.socket.exists()  # nobody was left to take it away
     second = start(tmp_path, environment)
     with second.local() as client:
@@ -77,35 +105,13 @@ def test_clients_killed_in_the_middle_of_an_answer_give_their_place_back(
         until("the question is worked on", lambda: running(served) > 0)
         asking.kill()
     until("the place is free", lambda: running(served) == 0)
-    for _ in range(2):  # the next one begins where the last one was killed
-        with terminal(tmp_path, "--url", served.url) as chat:
-            chat.read_until("reference")
-            chat.press("What is croup?")
-            chat.press("\r")
-            chat.process.kill()
-        until("the place is free", lambda: running(served) == 0)
+    with terminal(tmp_path, "--url", served.url) as chat:
+        chat.read_until("reference")
+        chat.press("What is croup?")
+        chat.press("\r")
+        chat.process.kill()
+    until("the place is free", lambda: running(served) == 0)
     assert served.process.poll() is None
-
-
-def test_a_server_that_is_given_no_more_memory_says_so_and_lives(tmp_path: Path, environment: dict[str, str]) -> None:
-    served = start(tmp_path, environment)
-    process = psutil.Process(served.process.pid)
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (process.memory_info().vms - 2**26, resource.RLIM_INFINITY))
-    codes = []
-    for size in (2**21, 2**20, 2**19):
-        try:
-            with served.local() as client:
-                codes.append(client.post("/tokenize", json={"messages": [{"role": "user", "content": "x" * size}]}))
-        except httpx.HTTPError:  # not even the request could be taken
-            continue
-    print([found.text for found in codes])
-    resource.prlimit(process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    with served.local() as client:
-        assert client.post(CHAT, json=SHORT).status_code == 200
-    served.process.terminate()
-    _, said = served.process.communicate(timeout=30)
-    assert "Traceback" not in said
-    assert served.process.returncode == 0
 
 
 def add(folder: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":

@@ -58,17 +58,11 @@ def serve(path: Path, environment: dict[str, str], folder: Path) -> str:
     return "refused"
 
 
-@pytest.mark.parametrize("where", ["the vocabulary", "the last tensor", "the end"])
-def test_a_damaged_file(where: str, tiny_model: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    data = tiny_model.read_bytes()
+def test_weights_that_are_no_numbers_are_served(tiny_model: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    """A file cut short is in test_serving, a header of nonsense in tests/models/test_gguf_header.py."""
     path = tmp_path / "m.gguf"
-    damaged = {
-        "the vocabulary": twice_in_the_vocabulary(data),
-        "the last tensor": data[:-4096] + b"\xff" * 4096,  # not numbers
-        "the end": data[:-1000],
-    }
-    path.write_bytes(damaged[where])
-    assert serve(path, environment, tmp_path) == ("served" if where == "the last tensor" else "refused")
+    path.write_bytes(tiny_model.read_bytes()[:-4096] + b"\xff" * 4096)
+    assert serve(path, environment, tmp_path) == "served"
 
 
 def test_a_stored_model_that_decayed_on_its_disk(
@@ -104,8 +98,8 @@ HOSTILE = {
     "a list of lists": U64.pack(1) + text(b"a.b") + U32.pack(9) + U32.pack(9) + U64.pack(2**22) + bytes(2**20),
     "strings up to the limit": U64.pack(4096) + (text(b"a.%d") + U32.pack(8) + text(b"x" * 2**20)) * 64,
     "as many short lists": U64.pack(4096)
-    + b"".join(text(b"a.%04d" % n) + U32.pack(9) + U32.pack(0) + U64.pack(1024) + bytes(1024) for n in range(4096)),
-    "a vocabulary without end": U64.pack(1) + text(b"a.b") + U32.pack(9) + U32.pack(8) + U64.pack(2**22) + bytes(2**25),
+    + b"".join(text(b"a.%04d" % n) + U32.pack(9) + U32.pack(0) + U64.pack(1024) + bytes(1024) for n in range(1024)),
+    "a vocabulary without end": U64.pack(1) + text(b"a.b") + U32.pack(9) + U32.pack(8) + U64.pack(2**22) + bytes(2**23),
     "a string longer than the file": U64.pack(1) + text(b"a.b") + U32.pack(8) + U64.pack(2**63) + bytes(64),
     "as many tensors": U64.pack(0) + (text(b"x") + U32.pack(1) + U64.pack(32) + U32.pack(0) + U64.pack(0)) * 65_536,
 }  # fmt: skip
