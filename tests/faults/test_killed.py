@@ -142,7 +142,7 @@ def kills(tmp_path: Path, environment: dict[str, str], count: int) -> None:
 
 
 def test_an_addition_killed_leaves_the_library_whole(tmp_path: Path, environment: dict[str, str]) -> None:
-    kills(tmp_path, {**environment, "BEDSIDE_HOME": str(tmp_path / "home")}, 3)
+    kills(tmp_path, {**environment, "BEDSIDE_HOME": str(tmp_path / "home")}, 2)
 
 
 @pytest.mark.slow

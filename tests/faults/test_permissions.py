@@ -79,6 +79,7 @@ def test_a_data_folder_that_may_not_be_read(tmp_path: Path, home: Path, bound: R
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_library_that_may_not_be_read_keeps_the_others_in(tmp_path: Path, home: Path, bound: Run) -> None:
     page = tmp_path / "gout.md"
     page.write_text("# Gout\nColchicine.\n")
@@ -93,6 +94,7 @@ def test_a_library_that_may_not_be_read_keeps_the_others_in(tmp_path: Path, home
     assert {each.name for each in (home / "libraries").iterdir()} == {".lock", "own.sqlite3"}
 
 
+@pytest.mark.slow
 def test_a_stored_model_that_may_not_be_read(tmp_path: Path, home: Path, bound: Run, tiny_model: Path) -> None:
     assert bound("models", "import", str(tiny_model), "--id", "tiny").returncode == 0
     socket = ("--socket", str(tmp_path / "b.sock"))
