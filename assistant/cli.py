@@ -34,6 +34,7 @@ MOUNTS = {
     "chat": Mount("assistant.tui.command", "chat", "Ask in a full-screen terminal, with history and passages."),
     "serve": Mount("assistant.server.command", "serve", "Serve a model to local applications: OpenAI's API."),
     "service": Mount("assistant.service.command", "app", "Install, watch and remove Bedside as a system service."),
+    "switch": Mount("assistant.switch.command", "switch", "Change the model of the running service, or go back."),
     "knowledge": Mount(
         "assistant.knowledge.command", "app", "Add documents to libraries; list, search and check them."
     ),

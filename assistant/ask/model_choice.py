@@ -6,8 +6,8 @@ from pathlib import Path
 
 from models.builtin import REFERENCE_ID
 from models.gguf_header import read_header
+from models.imports import Trial, first_load
 from models.resolve import gguf_sha256, resolve_gguf
-from models.runtime.trial import trial_load
 
 REFERENCE_NOTICE = "reference model: not for clinical use"
 
@@ -22,7 +22,7 @@ class ChosenModel:
     notice: str | None
 
 
-def choose_model(name: str) -> ChosenModel:
+def choose_model(name: str, trial: Trial = first_load) -> ChosenModel:
     """Find and check the model. Raises ModelNotFoundError or ModelFileError.
 
     Its header is read by our own bounded reader, and its first load happens in a process that may die of it: a file given
@@ -32,7 +32,7 @@ def choose_model(name: str) -> ChosenModel:
     header = read_header(path)
     by_path = name != REFERENCE_ID and path == Path(name)
     if name != REFERENCE_ID:
-        trial_load(path)
+        trial(path)
     exported_from = str(header.metadata.get("general.name", "")).casefold()
     is_reference = name == REFERENCE_ID or re.match(rf"(bedside[ -])?{REFERENCE_ID}\b", exported_from)
     shown = path.name if by_path else name

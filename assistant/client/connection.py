@@ -112,6 +112,10 @@ class Connection:
         """Samples of the meter, temperatures and throttling, as they come."""
         return self._stream("GET", "/v1/device/events", None, stop)
 
+    def switch(self, model: str | None) -> Iterator[dict[str, Any]]:
+        """Change its model, None for the one before: steps as they are done, then what it serves. Ends with the server's word."""
+        return self._stream("POST", "/v1/model", {"model": model}, None)
+
     def _stream(
         self, method: str, path: str, body: dict[str, Any] | None, stop: Stop | None
     ) -> Iterator[dict[str, Any]]:

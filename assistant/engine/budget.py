@@ -56,9 +56,13 @@ def check_memory(
     n_seq_max: int,
     kept_bytes: int,
     precise: bool = False,
+    freed_bytes: int = 0,
     root: Path = Path("/"),
 ) -> None:
-    """Raise MemoryBudgetError, with the numbers and the largest context that fits, where the model does not."""
+    """Raise MemoryBudgetError, with the numbers and the largest context that fits, where the model does not.
+
+    `freed_bytes` will be free as well by then.
+    """
     header = read_header(path)
 
     def need(tokens: int) -> MemoryNeed:
@@ -66,7 +70,7 @@ def check_memory(
             header, tokens, n_ubatch=n_ubatch, n_seq_max=n_seq_max, kept_bytes=kept_bytes, precise=precise
         )
 
-    _check(path, n_ctx, need, root)
+    _check(path, n_ctx, need, free_memory_bytes(root) + freed_bytes)
 
 
 def check_embedding_memory(path: Path, n_ctx: int, *, n_seq_max: int, root: Path = Path("/")) -> None:
@@ -76,11 +80,11 @@ def check_embedding_memory(path: Path, n_ctx: int, *, n_seq_max: int, root: Path
     def need(tokens: int) -> MemoryNeed:
         return MemoryNeed(estimate_embedding_memory(header, tokens, n_seq_max=n_seq_max), 0)
 
-    _check(path, n_ctx, need, root)
+    _check(path, n_ctx, need, free_memory_bytes(root))
 
 
-def _check(path: Path, n_ctx: int, need: Callable[[int], MemoryNeed], root: Path) -> None:
-    wanted, free_bytes = need(n_ctx), free_memory_bytes(root)
+def _check(path: Path, n_ctx: int, need: Callable[[int], MemoryNeed], free_bytes: int) -> None:
+    wanted = need(n_ctx)
     if wanted.total_bytes <= free_bytes:
         return
     sizes = wanted.estimate

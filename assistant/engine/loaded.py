@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from assistant.engine.budget import check_embedding_memory, check_memory
+from assistant.engine.budget import check_embedding_memory, check_memory, memory_need
 from assistant.engine.embedder import Embedder
 from assistant.engine.kept import KeptPrompts
 from assistant.engine.neighbours import NeighbourMeter, threads_beside
@@ -62,6 +62,7 @@ class _Loaded:
     """What both kinds of model have: an engine over them, closed before them."""
 
     load_s = 0.0
+    _ended = False
 
     def __init__(self, model: Model, engine: Scheduler | Embedder) -> None:
         self.model, self._engine = model, engine
@@ -87,9 +88,15 @@ class _Loaded:
         """Prompt and answer together, for one request; of an embedding model, one text."""
         return self._engine.room
 
+    def end(self) -> None:
+        """End the engine; what waits and runs is told."""
+        if not self._ended:
+            self._ended = True
+            self._engine.close()
+
     def close(self) -> None:
         """End the engine, then free context and model."""
-        self._engine.close()
+        self.end()
         self.model.close()
 
     def __enter__(self: _Kind) -> _Kind:
@@ -141,15 +148,7 @@ class LoadedModel(_Loaded):
         Nothing stays open where it raises ModelFileError, MemoryBudgetError, TemplateError or RuntimeFailure.
         """
         started, neighbours = time.monotonic(), NeighbourMeter()
-        n_ctx = min(settings.context_tokens, read_header(path).n_ctx_train * settings.sequences)
-        check_memory(
-            path,
-            n_ctx,
-            n_ubatch=MICRO_BATCH_TOKENS,
-            n_seq_max=settings.sequences + 1,
-            kept_bytes=settings.cache_bytes,
-            precise=settings.precise,
-        )
+        n_ctx = _check_memory(path, settings)
         model = Model.load(path)
         try:
             # A recurrent state cannot be cut: what would be kept of a system message held the words behind it, too.
@@ -220,6 +219,42 @@ def open_model(path: Path, settings: EngineSettings, monitor: Monitor | None = N
         raise ModelFileError(f"{path} is a reranker, which is not served; use a text model or an embedding model")
     kind = LoadedModel if pooling == "none" else LoadedEmbedder
     return kind.open(path, settings, monitor)
+
+
+def check_takes_place(path: Path, settings: EngineSettings, served: Path) -> None:
+    """Raise MemoryBudgetError where the text model at `path` does not fit once the one at `served` is gone.
+
+    What that one frees is estimated, and rather too high: loading looks again at what is free then.
+    """
+    header = read_header(served)
+    freed = memory_need(
+        header,
+        _cells(header.n_ctx_train, settings),
+        n_ubatch=MICRO_BATCH_TOKENS,
+        n_seq_max=settings.sequences + 1,
+        kept_bytes=settings.cache_bytes,
+        precise=settings.precise,
+    )
+    _check_memory(path, settings, freed.total_bytes)
+
+
+def _check_memory(path: Path, settings: EngineSettings, freed_bytes: int = 0) -> int:
+    """The cells of the cache, for which there is room."""
+    n_ctx = _cells(read_header(path).n_ctx_train, settings)
+    check_memory(
+        path,
+        n_ctx,
+        n_ubatch=MICRO_BATCH_TOKENS,
+        n_seq_max=settings.sequences + 1,
+        kept_bytes=settings.cache_bytes,
+        precise=settings.precise,
+        freed_bytes=freed_bytes,
+    )
+    return n_ctx
+
+
+def _cells(n_ctx_train: int, settings: EngineSettings) -> int:
+    return min(settings.context_tokens, n_ctx_train * settings.sequences)
 
 
 def _context(model: Model, n_ctx: int, settings: EngineSettings, neighbours: NeighbourMeter) -> Context:

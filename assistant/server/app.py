@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 
 from assistant.ask.model_choice import ChosenModel
 from assistant.client.answer import INTENDED_USE
-from assistant.engine.loaded import LoadedEmbedder, LoadedModel
+from assistant.engine.loaded import EngineSettings, LoadedEmbedder, LoadedModel
 from assistant.errors import EngineClosedError
 from assistant.safety.contacts import Contact
 from assistant.server.chat import chat_router
@@ -27,6 +27,7 @@ from assistant.server.metrics import Metrics
 from assistant.server.power import LivePower
 from assistant.server.service import Service
 from assistant.server.status import status_router
+from assistant.server.switching import Switching, switching_router
 from assistant.server.tokens import tokens_router
 from device.monitor import Monitor
 
@@ -43,17 +44,19 @@ _ROUTERS = (
 
 def create_app(
     model: ChosenModel,
-    load: Callable[[], LoadedModel | LoadedEmbedder],
+    settings: EngineSettings,
     rules: DoorRules,
     monitor: Monitor,
     contacts: tuple[Contact, ...] = (),
+    *,
+    follows_choice: bool = False,
 ) -> FastAPI:
     """An application that loads its model in the background, so that `/health` answers at once.
 
     A failing load ends the server, and so does an engine that fails: `app.state.failure` holds the error. `monitor`,
-    which `load` hands to the engine, is started and stopped with it.
+    which the engine tells what it computes, is started and stopped with it. With `follows_choice` the model may be changed.
     """
-    service = Service(model, Metrics(), LivePower(monitor), contacts=contacts, started_at=time.time())
+    service = Service(model, follows_choice, Metrics(), LivePower(monitor), contacts=contacts, started_at=time.time())
     service.metrics.watch_engine(lambda: None if service.loaded is None else service.loaded.stats())
     service.metrics.watch_power(monitor)
     # The pages of documentation would fetch their scripts from elsewhere.
@@ -61,7 +64,7 @@ def create_app(
         title="Bedside",
         description=INTENDED_USE,
         version="1",
-        lifespan=partial(_lifespan, service, load),
+        lifespan=partial(_lifespan, service),
         docs_url=None,
         redoc_url=None,
         responses=REFUSALS,
@@ -70,7 +73,9 @@ def create_app(
     add_handlers(app)
     for router in _ROUTERS:
         app.include_router(router(service))
-    app.add_middleware(Door, rules=rules, activity=service.activity)
+    app.state.switching = Switching(service, settings, partial(_take, app, service), lambda error: _fail(app, error))
+    app.include_router(switching_router(app.state.switching))
+    app.add_middleware(Door, rules=rules, activity=service.activity, gate=service.gate)
     app.state.service = service
     app.state.failure = None
     app.state.on_failure = lambda: None
@@ -78,18 +83,17 @@ def create_app(
 
 
 @asynccontextmanager
-async def _lifespan(
-    service: Service, load: Callable[[], LoadedModel | LoadedEmbedder], app: FastAPI
-) -> AsyncIterator[None]:
+async def _lifespan(service: Service, app: FastAPI) -> AsyncIterator[None]:
     """From the first request that could come to the end: the meter and the model."""
     service.power.monitor.start()
-    loading = asyncio.create_task(_load(app, service, load))
+    loading = asyncio.create_task(_load(app, service, app.state.switching))
     try:
         yield
     finally:
         service.draining = True
         with suppress(asyncio.CancelledError):
             await loading
+        await app.state.switching.finish()
         # A model that is still used must not be freed: it goes with the process.
         unused = await asyncio.to_thread(service.preparing.close)
         if service.loaded is not None and unused:
@@ -116,15 +120,19 @@ def _document(app: FastAPI, rules: DoorRules) -> dict[str, Any]:
     return app.openapi_schema
 
 
-async def _load(app: FastAPI, service: Service, load: Callable[[], LoadedModel | LoadedEmbedder]) -> None:
+async def _load(app: FastAPI, service: Service, switching: Switching) -> None:
     try:
-        service.loaded = await asyncio.to_thread(load)
+        _take(app, service, await asyncio.to_thread(switching.load, service.chosen.path))
     except Exception as error:
         _fail(app, error)
-        return
+
+
+def _take(app: FastAPI, service: Service, loaded: LoadedModel | LoadedEmbedder) -> None:
+    """Put a loaded model into service."""
+    service.loaded = loaded
     service.is_loaded.set()
     # As a daemon: where work that uses the model cannot be stopped, the engine is never closed.
-    watching = partial(_watch_engine, asyncio.get_running_loop(), app, service, service.loaded)
+    watching = partial(_watch_engine, asyncio.get_running_loop(), app, service, loaded)
     threading.Thread(target=watching, name="bedside-watching", daemon=True).start()
 
 
@@ -136,7 +144,8 @@ def _watch_engine(
     try:
         loaded.check_alive()
     except EngineClosedError as error:
-        if not service.draining:
+        # One that makes room for another model is out of service before it ends.
+        if not service.draining and service.loaded is loaded:
             with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(_fail, app, error)
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,8 +64,13 @@ _Contacts = Annotated[
 
 def serve(  # noqa: PLR0917  (Typer makes an option of each)
     model: Annotated[
-        str, typer.Option(metavar="ID|FILE", help="A model of the catalogue or your store, or a GGUF file.")
-    ] = "reference",
+        str | None,
+        typer.Option(
+            metavar="ID|FILE",
+            help="A model of your store, or a GGUF file, for good.  [default: what `bedside switch` chose, or reference]",
+            show_default=False,
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
@@ -121,13 +125,14 @@ class _Sizes:
     precise: bool
 
 
-def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contacts_file: Path | None) -> None:
+def _serve(model: str | None, doors: _Doors, sizes: _Sizes, meter: Path | None, contacts_file: Path | None) -> None:
     from assistant.ask.model_choice import choose_model
-    from assistant.engine.loaded import EngineSettings, open_model
+    from assistant.engine.loaded import EngineSettings
     from assistant.safety.contacts import read_contacts
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
     from assistant.server.listening import run_server
+    from assistant.server.served import choose_served
     from assistant.server.supervisor import Supervisor, inherited_sockets
     from device.monitor import Monitor
     from models.grounding import SYSTEM_PLAIN, SYSTEM_UNTRUSTED
@@ -139,13 +144,12 @@ def _serve(model: str, doors: _Doors, sizes: _Sizes, meter: Path | None, contact
     _check_inherited(inherited, doors, key)
     contacts = read_contacts(contacts_file)
     monitor = Monitor(meter=meter)
-    supervisor.tell(f"STATUS=checking {model}")
-    chosen = choose_model(model)
+    supervisor.tell("STATUS=checking the model")
+    chosen = choose_served() if model is None else choose_model(model)
     kept = (*sizes.kept_prompts, SYSTEM_UNTRUSTED, SYSTEM_PLAIN)
     settings = EngineSettings(**{**asdict(sizes), "kept_prompts": kept})
-    load = partial(open_model, chosen.path, settings, monitor)
     rules = DoorRules(key, _names(doors.host, inherited))
-    app = create_app(chosen, load, rules, monitor, contacts)
+    app = create_app(chosen, settings, rules, monitor, contacts, follows_choice=model is None)
     with _listening(doors, inherited) as (paths, sockets):
         _announce(chosen, paths, sockets, key)
         run_server(app, sockets, doors.idle_exit_s, supervisor)

@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant.errors import LOADING
 from assistant.server.errors import ApiError, answer, api_error
+from assistant.server.gate import Gate
 from assistant.server.service import Activity
 
 _LOG = logging.getLogger(__name__)
@@ -53,8 +55,8 @@ def names_of(host: str) -> tuple[str, ...]:
 class Door:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, rules: DoorRules, activity: Activity) -> None:
-        self._app, self._rules, self._activity = app, rules, activity
+    def __init__(self, app: ASGIApp, rules: DoorRules, activity: Activity, gate: Gate) -> None:
+        self._app, self._rules, self._activity, self._gate = app, rules, activity, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it with the reason."""
@@ -70,14 +72,14 @@ class Door:
 
         try:
             self._check(scope)
-            with self._counted(scope["path"]):
+            with self._counted(scope["path"]), self._gate.passing(scope["path"]):
                 await self._app(scope, receive, watched)
         except ApiError as refusal:
             await answer(refusal)(scope, receive, send)
-        except asyncio.CancelledError:  # the server ends, and this has not finished in the time that it was given
+        except asyncio.CancelledError:  # the server ends or changes its model, and this has not finished in its time
             if not started:
-                ending = ApiError(503, "the server is shutting down; try again later", "not_ready")
-                await answer(ending)(scope, receive, send)
+                why = LOADING if self._gate.is_closed else "the server is shutting down; try again later"
+                await answer(ApiError(503, why, "not_ready"))(scope, receive, send)
         except Exception as error:
             # What is raised further is logged with its text, and that may hold a patient's words.
             _LOG.error("a %s request failed: %s", scope["method"], type(error).__name__)

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -180,6 +181,15 @@ def _most_connections() -> int:
     return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MOST_CONNECTIONS, files // 4)
 
 
+def _peer_uid(transport: asyncio.Transport) -> int | None:
+    """Which user connects over a unix socket, as the kernel tells; None over TCP."""
+    own = transport.get_extra_info("socket")
+    if own is None or own.family != socket.AF_UNIX:
+        return None
+    told = own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", told)[1])
+
+
 def _crowded(connections: int) -> ApiError:
     return ApiError(503, f"{connections} connections are open; try again later", "connections")
 
@@ -233,6 +243,7 @@ class _Protocol(H11Protocol):
         if open_now >= most:
             self.app = partial(_only_health, self.app, most)
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "peer_uid": _peer_uid(transport)}
         transport.set_write_buffer_limits(high=0)  # writing is paused as soon as anything waits to be taken
         self._deadline = self.loop.call_later(_RECEIVE_S, transport.close)
 

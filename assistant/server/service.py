@@ -14,6 +14,7 @@ from assistant.engine.usage import Usage
 from assistant.errors import LOADING, EngineClosedError, PromptTooLongError
 from assistant.safety.contacts import Contact
 from assistant.server.errors import ApiError
+from assistant.server.gate import Gate
 from assistant.server.grounding import Libraries
 from assistant.server.metrics import Metrics
 from assistant.server.power import LivePower
@@ -46,11 +47,14 @@ class Service:
 
     chosen: ChosenModel
     """Which model is served."""
+    follows_choice: bool
+    """Whether it is the one that was chosen last, and may be changed; else it was named at the start."""
     metrics: Metrics
     power: LivePower
     activity: Activity = field(default_factory=Activity)
     libraries: Libraries = field(default_factory=Libraries)
     preparing: Preparing = field(default_factory=Preparing)
+    gate: Gate = field(default_factory=Gate)
     contacts: tuple[Contact, ...] = ()
     """The operator's numbers for a patient at risk of self-harm."""
     loaded: LoadedModel | LoadedEmbedder | None = None

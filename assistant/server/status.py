@@ -24,6 +24,7 @@ def status_router(service: Service) -> APIRouter:
     @router.get("/ready", response_model=State)
     async def ready() -> dict[str, str]:
         """The model is loaded and takes requests; 503 otherwise."""
+        service.gate.check()
         service.ready()
         return {"status": "ready"}
 

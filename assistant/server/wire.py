@@ -57,6 +57,7 @@ def _encodable(text: str) -> str:
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
+ModelName = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_encodable)]
 Passage = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS), AfterValidator(_encodable)]
 Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARACTERS), AfterValidator(_encodable)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -383,3 +384,12 @@ class DetokenizeRequest(_Wire):
     """`POST /detokenize`."""
 
     tokens: Annotated[list[TokenId], Field(fail_fast=True, max_length=MAX_TOKENS)]
+
+
+class SwitchRequest(BaseModel):
+    """`bedside switch`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: ModelName | None
+    """None goes back to the one before."""

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from assistant.ask.model_choice import choose_model
-from assistant.engine.loaded import EngineSettings, open_model
+from assistant.engine.loaded import EngineSettings
 from assistant.server.app import create_app
 from assistant.server.door import DoorRules
 from assistant.server.listening import run_server, unix_socket
@@ -17,7 +17,7 @@ def main(socket: str, root: str, period_s: str) -> None:
     chosen = choose_model("reference")
     app = create_app(
         chosen,
-        lambda: open_model(chosen.path, EngineSettings(threads=1), monitor),
+        EngineSettings(threads=1),
         DoorRules(),
         monitor,
     )

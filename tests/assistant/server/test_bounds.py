@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from assistant.server.door import Door, DoorRules
 from assistant.server.errors import ApiError
+from assistant.server.gate import Gate
 from assistant.server.grounding import Grounded, Libraries, Room, Turns, ground
 from assistant.server.preparing import GoOn, Preparing
 from assistant.server.service import Activity
@@ -203,7 +204,7 @@ def test_a_request_that_the_end_cuts_off_is_told_so() -> None:
     async def send(message: AsgiMessage) -> None:
         sent.append(message)
 
-    door = Door(endless, DoorRules(), Activity())
+    door = Door(endless, DoorRules(), Activity(), Gate())
     asyncio.run(door({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, send))
     assert sent[0]["status"] == 503
     assert b"shutting down" in sent[1]["body"]

@@ -1,0 +1,1 @@
+"""`bedside switch`: another model in a running server, or the one before it."""
