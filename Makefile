@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CUDA ?= /usr/local/cuda
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal soak screenshot compare compare-heal scale-check harness-check control-check service-check clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal soak screenshot compare compare-heal scale-check harness-check control-check service-check package-check jetson clean
 
 setup: $(STAMP)
 
@@ -130,6 +131,19 @@ control-check: $(STAMP)
 # Not in CI: two minutes, as root, with systemd-container and mmdebstrap. The service in a real systemd, from boot to removal.
 service-check: $(STAMP)
 	$(BIN)/python -m tests.boots
+
+# Two minutes where pip has llama-cpp-python's wheel in its cache: wheel and sdist, whole, installed alone, asked; writes docs/licences.md.
+package-check: $(STAMP)
+	$(BIN)/python -m benchmarks.package
+
+# On the Jetson, in the environment that holds Bedside: llama.cpp compiled for Orin's GPU (compute capability 8.7) takes the place of
+# the one for the processor. Half an hour on the board; BIN=~/bedside/bin names another environment.
+jetson:
+	CMAKE_ARGS="-DGGML_CUDA=on -DCMAKE_CUDA_ARCHITECTURES=87 -DCMAKE_CUDA_COMPILER=$(CUDA)/bin/nvcc -DLLAVA_BUILD=off" \
+		CMAKE_BUILD_PARALLEL_LEVEL=4 $(BIN)/python -m pip install --no-cache-dir --force-reinstall --no-deps \
+		--no-binary llama-cpp-python "llama-cpp-python==$$($(BIN)/python -c "from importlib.metadata import version; print(version('llama-cpp-python'))")"
+	$(BIN)/python -c "from models.runtime.library import supports_gpu; raise SystemExit(not supports_gpu())" \
+		|| (echo "error: the new library sees no GPU; is the user in the groups video and render?" >&2; false)
 
 clean:
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

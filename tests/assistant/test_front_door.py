@@ -40,6 +40,7 @@ def test_help_lists_every_command_within_half_a_second(bedside: Bedside) -> None
         "chat",
         "serve",
         "service",
+        "switch",
         "knowledge",
         "history",
         "redflags",
