@@ -40,5 +40,5 @@ def test_a_licence_is_read_from_wherever_the_package_tells_it(tmp_path: Path) ->
 def test_a_package_that_does_not_fit_or_says_nothing_is_named(tmp_path: Path) -> None:
     installed(tmp_path, "copyleft", "License: AGPL-3.0")
     installed(tmp_path, "silent")
-    with pytest.raises(LicenceError, match="copyleft has the licence 'AGPL-3.0'; silent has the licence ''"):
+    with pytest.raises(LicenceError, match=r"copyleft has the licence 'AGPL-3.0'; silent has the licence ''"):
         licences(tmp_path)
