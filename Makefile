@@ -7,7 +7,7 @@ CUDA ?= /usr/local/cuda
 TORCH := torch==2.13.0
 DEMO_QUESTION := "Burning, frequent urination: could this be a UTI, how urgent is it, what should I ask at the appointment?"
 
-.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal soak screenshot compare compare-heal scale-check harness-check control-check service-check package-check jetson clean
+.PHONY: setup demo test test-slow lint bench bench-plan bench-power bench-history bench-knowledge bench-retrieval bench-flags bench-citations bench-grounded bench-serve bench-terminal soak screenshot compare compare-heal scale-check harness-check control-check service-check package-check jetson arm64-check clean
 
 setup: $(STAMP)
 
@@ -135,6 +135,10 @@ service-check: $(STAMP)
 # Two minutes where pip has llama-cpp-python's wheel in its cache: wheel and sdist, whole, installed alone, asked; writes docs/licences.md.
 package-check: $(STAMP)
 	$(BIN)/python -m benchmarks.package
+
+# Ten minutes: llama.cpp cross-compiled for the Pi's processor, an answer of it under emulation. Wants packages of Debian, which it names.
+arm64-check: $(STAMP)
+	$(BIN)/python -m benchmarks.arm64
 
 # On the Jetson, in the environment that holds Bedside: llama.cpp compiled for Orin's GPU (compute capability 8.7) takes the place of
 # the one for the processor. Half an hour on the board; BIN=~/bedside/bin names another environment.

@@ -78,6 +78,7 @@ class Switching:
         service.text_model()
         said: list[str] = []
         self._task = asyncio.create_task(self._guarded(name, said.append))
+        self._task.add_done_callback(_looked_at)
         return _frames(self._task, said)
 
     async def finish(self) -> None:
@@ -92,7 +93,8 @@ class Switching:
         except ApiError:
             raise
         except Exception as error:
-            self._fail(error)
+            if not self._service.draining:
+                self._fail(error)
             raise
 
     async def _switch(self, name: str | None, say: Say) -> dict[str, Any]:
@@ -105,7 +107,7 @@ class Switching:
             await self._unload()
             try:
                 loaded = await self._proven(new, choice, say)
-            except (BedsideError, MemoryError) as error:
+            except Exception as error:
                 self._go_on()
                 say(f"loading {old.name} again")
                 self._take(await asyncio.to_thread(self.load, old.path))
@@ -194,6 +196,12 @@ def _refusing(check: Callable[[], tuple[ChosenModel, Choice]]) -> tuple[ChosenMo
         return check()
     except BedsideError as error:
         raise ApiError(400, str(error), "model_refused", "model") from error
+
+
+def _looked_at(task: "asyncio.Task[dict[str, Any]]") -> None:
+    """The client may have left; asyncio would complain of an error that nobody has seen, and it is logged already."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _frames(task: "asyncio.Task[dict[str, Any]]", said: list[str]) -> AsyncIterator[bytes]:

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,21 +143,39 @@ def test_running_answers_finish_and_new_requests_are_told_to_come_again(serving:
             found = client.post("/tokenize", json={"prompt": "croup"})
             return found.status_code, found.headers.get("retry-after"), found.text, time.monotonic()
 
-    body = {"messages": [{"role": "user", "content": "What is croup?"}], "max_tokens": 1500, "stream": True}
+    def change() -> str:
+        with serving.served.local() as client:
+            return client.post("/v1/model", json={"model": str(other)}).text
+
+    body = {"messages": [{"role": "user", "content": "What is croup?"}], "max_tokens": 800, "stream": True}
     running = {**body, "logit_bias": {"2": -100}, "stream_options": {"include_usage": True}}
     with serving.served.local() as client, client.stream("POST", CHAT, json=running) as answer:
         lines = answer.iter_lines()
         assert next(lines).startswith("data: ")
-        with repeating(ask) as asked, serving.switching(str(other)) as switching:
+        with repeating(ask) as asked, ThreadPoolExecutor(1) as beside:
+            switched = beside.submit(change)
             chunks = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
             finished_at = time.monotonic()
-            assert switching.wait(60) == 0
-    assert chunks[-1]["usage"]["completion_tokens"] == 1500
+            assert '"model":"other.gguf"' in switched.result()
+    assert chunks[-1]["usage"]["completion_tokens"] == 800
     refused = [(retry, LOADING in text, at) for status, retry, text, at in asked if status == 503]
     assert {status for status, *_ in asked} == {200, 503}
     assert {(retry, told) for retry, told, _ in refused} == {("2", True)}
     assert refused[0][-1] < finished_at
     assert serving.switch("--rollback").returncode == 0
+
+
+def test_a_change_goes_on_where_the_one_who_asked_leaves(serving: Switchable, other: Path) -> None:
+    with serving.switching(str(other)) as switching:
+        assert switching.stderr is not None
+        while "letting" not in (line := switching.stderr.readline()):
+            assert line
+        switching.kill()
+    for _ in range(300):
+        if serving.model() == "other.gguf":
+            break
+        time.sleep(0.05)
+    assert serving.switch("--rollback").stdout.startswith("serving reference in place of other.gguf")
 
 
 def not_finite(path: Path) -> None:
