@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.served import choice_file, read_choice
 from models.builtin import REFERENCE_ID
+from models.errors import ModelFileError, ModelNotFoundError
 from models.gguf_header import read_header
 from models.imports import Trial, first_load
 from models.resolve import gguf_sha256, resolve_gguf
@@ -37,3 +39,14 @@ def choose_model(name: str, trial: Trial = first_load) -> ChosenModel:
     is_reference = name == REFERENCE_ID or re.match(rf"(bedside[ -])?{REFERENCE_ID}\b", exported_from)
     shown = path.name if by_path else name
     return ChosenModel(path, shown, gguf_sha256(name), REFERENCE_NOTICE if is_reference else None)
+
+
+def choose_served() -> ChosenModel:
+    """What `bedside switch` chose last. Raises as `choose_model` does, with what brings a server up again."""
+    name = read_choice().now.name
+    try:
+        return choose_model(name)
+    except (ModelFileError, ModelNotFoundError) as error:
+        raise type(error)(
+            f"{error} ({choice_file()} names it; without that file the reference model is served)"
+        ) from None

@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 _AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-_Model = Annotated[str, typer.Option(metavar="ID|FILE", help="The model that a start would take.")]
+_Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID|FILE",
+        help="Another model than the one that a start would take.  [default: what `bedside switch` chose, or reference]",
+        show_default=False,
+    ),
+]
 _Sysroot = Annotated[
     Path | None,
     typer.Option(
@@ -24,19 +31,20 @@ _Egress = Annotated[
 ]
 
 
-def doctor(
-    as_json: _AsJson = False, model: _Model = "reference", sysroot: _Sysroot = None, egress: _Egress = False
-) -> None:
+def doctor(as_json: _AsJson = False, model: _Model = None, sysroot: _Sysroot = None, egress: _Egress = False) -> None:
     """Check this machine: board, program, model, service, data, privacy; each line with what mends it.
 
     Exit code 0: all is well, or there are warnings only; with --egress, it is proven. 1: there is a fault, or no proof.
     """
     if egress and sysroot is not None:
         raise typer.BadParameter("--egress runs the service here: leave --sysroot out")
+    from assistant.served import read_choice
+
+    chosen = model or read_choice().now.name
     if egress:
-        _prove(model, as_json)
+        _prove(chosen, as_json)
     else:
-        _examine(as_json, model, sysroot)
+        _examine(as_json, chosen, sysroot)
 
 
 def _prove(model: str, as_json: bool) -> None:

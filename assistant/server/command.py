@@ -126,13 +126,12 @@ class _Sizes:
 
 
 def _serve(model: str | None, doors: _Doors, sizes: _Sizes, meter: Path | None, contacts_file: Path | None) -> None:
-    from assistant.ask.model_choice import choose_model
+    from assistant.ask.model_choice import choose_model, choose_served
     from assistant.engine.loaded import EngineSettings
     from assistant.safety.contacts import read_contacts
     from assistant.server.app import create_app
     from assistant.server.door import LOCAL_HOSTS, DoorRules
     from assistant.server.listening import run_server
-    from assistant.server.served import choose_served
     from assistant.server.supervisor import Supervisor, inherited_sockets
     from device.monitor import Monitor
     from models.grounding import SYSTEM_PLAIN, SYSTEM_UNTRUSTED

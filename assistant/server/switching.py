@@ -20,10 +20,10 @@ from assistant.ask.model_choice import ChosenModel, choose_model
 from assistant.engine.first_words import TEST_TOKENS, check_first_words
 from assistant.engine.loaded import EngineSettings, LoadedEmbedder, LoadedModel, check_takes_place, open_model
 from assistant.errors import EngineClosedError
+from assistant.served import Choice, Served, read_choice, write_choice
 from assistant.server.errors import ApiError
 from assistant.server.gate import SWITCH_PATH
 from assistant.server.preparing import Preparing
-from assistant.server.served import Choice, Served, read_choice, write_choice
 from assistant.server.service import Service
 from assistant.server.sse import KEEP_ALIVE, frame, stream
 from assistant.server.watching import KEEP_ALIVE_S

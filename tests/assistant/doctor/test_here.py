@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler
@@ -18,7 +20,7 @@ from assistant.doctor.server import check_door, check_servers
 from device.system import System
 from models.imports import import_model
 from models.store import Store
-from tests.assistant.conftest import Bedside
+from tests.assistant.conftest import IGNORED, Bedside
 from tests.assistant.server.conftest import KEY, start, stop
 from tests.device.machines import write
 from tests.local_server import serve_locally
@@ -54,6 +56,15 @@ def test_the_command_here(bedside: Bedside) -> None:
     assert (model["state"], "as recorded" in model["found"]) == ("ok", True)
     assert named(told, "Offline")[0]["state"] == "ok"
     assert named(told, "Core dumps")[0]["state"] == "ok"
+
+
+def test_the_model_is_the_one_that_was_chosen_last(home: Path) -> None:
+    choice = {"now": {"name": "/nowhere/chosen.gguf", "sha256": None}, "before": None}
+    (home / "home" / "served-model.json").write_text(json.dumps(choice))
+    command = [sys.executable, *IGNORED, "-m", "assistant", "doctor", "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, timeout=60, check=False).stdout)
+    (model,) = named(told, "Model")
+    assert (model["state"], "/nowhere/chosen.gguf does not exist" in model["found"]) == ("fault", True)
 
 
 def test_a_running_server_its_socket_and_its_key(

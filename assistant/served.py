@@ -7,10 +7,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from assistant.ask.model_choice import ChosenModel, choose_model
 from models.builtin import REFERENCE_ID
 from models.disk import write_atomically
-from models.errors import ModelFileError, ModelNotFoundError
+from models.errors import ModelFileError
 from models.store import data_folder
 
 
@@ -49,17 +48,6 @@ def read_choice() -> Choice:
         raise ModelFileError(
             f"{path} does not say which model to serve ({type(error).__name__}); remove it to begin with the reference"
             " model"
-        ) from None
-
-
-def choose_served() -> ChosenModel:
-    """Find and check what was chosen last. Raises ModelFileError or ModelNotFoundError, with what brings a server up again."""
-    name = read_choice().now.name
-    try:
-        return choose_model(name)
-    except (ModelFileError, ModelNotFoundError) as error:
-        raise type(error)(
-            f"{error} ({choice_file()} names it; without that file the reference model is served)"
         ) from None
 
 
