@@ -1,4 +1,4 @@
-"""Which model a server without `--model` starts with, and the one before it: a file in the data folder.
+"""Which model a server without `--model` starts with, and the one before it: a file below the data folder.
 
 It is replaced whole once a new model has been loaded and tested, so that a server that dies before starts with the old one.
 """
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models.builtin import REFERENCE_ID
-from models.disk import write_atomically
+from models.disk import storage_errors, write_atomically
 from models.errors import ModelFileError
 from models.store import data_folder
 
@@ -31,8 +31,8 @@ class Choice:
 
 
 def choice_file() -> Path:
-    """Where it is kept."""
-    return data_folder() / "served-model.json"
+    """Where it is kept: in a folder of its own, which is all of this that the service may write."""
+    return data_folder() / "served" / "model.json"
 
 
 def read_choice() -> Choice:
@@ -53,7 +53,10 @@ def read_choice() -> Choice:
 
 def write_choice(choice: Choice) -> None:
     """Durable where it returns. Raises StorageError; the file is as it was then."""
-    write_atomically(choice_file(), (json.dumps(asdict(choice), indent=2) + "\n").encode())
+    path = choice_file()
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(asdict(choice), indent=2) + "\n").encode())
 
 
 def _served(found: dict[str, object]) -> Served:

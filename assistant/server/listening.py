@@ -162,7 +162,8 @@ async def _report(supervisor: Supervisor, service: Service) -> None:
     await service.is_loaded.wait()
     if service.loaded is not None:
         supervisor.tell("READY=1", f"STATUS=serving {service.name}")
-        await supervisor.watch(service.loaded.stalled_s)
+        # While one model makes room for another there is no engine that could be stuck.
+        await supervisor.watch(lambda: 0.0 if service.loaded is None else service.loaded.stalled_s())
 
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -38,8 +38,13 @@ _Root = Annotated[
 @app.command()
 def install(
     model: Annotated[
-        str, typer.Option(metavar="ID|FILE", help="The reference model, one of the service's store, or a GGUF file.")
-    ] = "reference",
+        str | None,
+        typer.Option(
+            metavar="ID|FILE",
+            help="One of the service's store, or a GGUF file, for good.  [default: what `bedside switch` chose, or reference]",
+            show_default=False,
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option(metavar="N", min=1, max=65535, help="Of 127.0.0.1, for clients with a key.")
     ] = 8080,

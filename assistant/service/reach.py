@@ -42,13 +42,13 @@ def service_python(machine: Machine, environment: Path | None) -> str:
     return str(python)
 
 
-def service_model(machine: Machine, model: str) -> str:
-    """The model as `bedside serve --model` takes it there: `reference`, an id of the service's store, or a file.
+def service_model(machine: Machine, model: str | None) -> str | None:
+    """The model as `bedside serve --model` takes it there: `reference`, an id of the service's store, or a file; None as it is.
 
     Raises ServiceError where the service has none of that name or could not read it, and ModelFileError.
     """
     store = Store(machine.path(DATA_FOLDER) / "models")
-    if model == REFERENCE_ID:
+    if model is None or model == REFERENCE_ID:
         return model
     bring = f"bring it there: BEDSIDE_HOME={DATA_FOLDER} bedside models import FILE, as root"
     if store.find(model) is not None:

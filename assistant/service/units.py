@@ -47,14 +47,19 @@ class Choice:
 
     python: str
     """The interpreter of the environment that is to run, by its absolute path."""
-    model: str
+    model: str | None
+    """None follows `bedside switch`."""
     port: int
     board: BoardKind
 
 
 def wanted_entries(choice: Choice, key: str) -> dict[str, Entry]:
     """Every file and link of the service by its absolute path. `key` is what TCP clients must send."""
-    blanks = {"python": choice.python, "model": choice.model, "port": str(choice.port)}
+    blanks = {
+        "python": choice.python,
+        "model": "" if choice.model is None else f"--model {choice.model} ",
+        "port": str(choice.port),
+    }
     places = dict(_PLACES)
     if (drop_in := _OF_BOARD.get(choice.board)) is not None:
         places[drop_in] = _drop_in_place(drop_in)

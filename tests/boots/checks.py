@@ -198,7 +198,14 @@ def models_of_its_store(machine: Booted) -> str:
     assert "answers    as own.gguf" in machine.read(BEDSIDE, "service", "status")
     machine.read("rm", "/srv/cut.gguf")
     machine.read(BEDSIDE, "service", "install")
-    return f"by id and by file; a file that is cut off leaves the one before: {done.stderr.strip()}"
+    assert "answers    as reference" in machine.read(BEDSIDE, "service", "status")
+    switched = machine.read(BEDSIDE, "switch", "own")
+    machine.read("systemctl", "restart", "bedside.service")
+    assert "answers    as own" in machine.read(BEDSIDE, "service", "status"), switched
+    machine.read(BEDSIDE, "switch", "--rollback")
+    assert "answers    as reference" in machine.read(BEDSIDE, "service", "status")
+    said = "by id, by file, by switch over a restart and back"
+    return f"{said}; a file that is cut off leaves the one before: {done.stderr.strip()}"
 
 
 def killed(machine: Booted) -> str:

@@ -60,7 +60,8 @@ def test_the_command_here(bedside: Bedside) -> None:
 
 def test_the_model_is_the_one_that_was_chosen_last(home: Path) -> None:
     choice = {"now": {"name": "/nowhere/chosen.gguf", "sha256": None}, "before": None}
-    (home / "home" / "served-model.json").write_text(json.dumps(choice))
+    (home / "home" / "served").mkdir()
+    (home / "home" / "served" / "model.json").write_text(json.dumps(choice))
     command = [sys.executable, *IGNORED, "-m", "assistant", "doctor", "--json"]
     told = json.loads(subprocess.run(command, capture_output=True, timeout=60, check=False).stdout)
     (model,) = named(told, "Model")

@@ -108,7 +108,7 @@ def test_it_serves_on_every_socket_it_is_given_and_tells_how_it_is(
     path, url = unix.getsockname(), f"http://127.0.0.1:{tcp.getsockname()[1]}"
     loading = manager.until("READY=1")
     assert loading == [
-        ["STATUS=checking reference"],
+        ["STATUS=checking the model"],
         ["STATUS=loading reference"],
         ["READY=1", "STATUS=serving reference"],
     ]

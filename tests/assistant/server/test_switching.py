@@ -65,7 +65,7 @@ class Switchable:
 
     @property
     def choice(self) -> Path:
-        return Path(self.environment["BEDSIDE_HOME"]) / "served-model.json"
+        return Path(self.environment["BEDSIDE_HOME"]) / "served" / "model.json"
 
 
 def begin(folder: Path, environment: dict[str, str], *arguments: str) -> Switchable:
@@ -226,7 +226,7 @@ def test_a_file_that_fails_leaves_the_old_model_serving(
 def test_what_can_be_refused_beforehand_is_while_the_old_model_serves(serving: Switchable, other: Path) -> None:
     command = [sys.executable, *IGNORED, "-m", "assistant", "models", "import", str(other), "--id", "stored"]
     subprocess.run(command, env=serving.environment, check=True, capture_output=True, timeout=60)
-    path = serving.choice.parent / "models" / "stored" / "other.gguf"
+    path = serving.choice.parent.parent / "models" / "stored" / "other.gguf"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -300,13 +300,14 @@ def test_a_chosen_model_that_is_gone_is_told_with_what_brings_the_server_up(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     choice = {"now": {"name": "/nowhere/gone.gguf", "sha256": None}, "before": None}
-    (tmp_path / "served-model.json").write_text(json.dumps(choice))
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "model.json").write_text(json.dumps(choice))
     command = [sys.executable, *IGNORED, "-m", "assistant", "serve", "--socket", str(tmp_path / "b.sock")]
     own = {**environment, "BEDSIDE_HOME": str(tmp_path)}
     done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "/nowhere/gone.gguf does not exist: check the path" in done.stderr
-    assert "served-model.json names it; without that file the reference model is served" in done.stderr
+    assert "served/model.json names it; without that file the reference model is served" in done.stderr
 
 
 def test_the_gate_waits_for_who_is_inside_and_ends_who_stays_too_long() -> None:
