@@ -32,7 +32,7 @@ DOORS = {
     "jtop": ["device/sources/jtop_child.py"],
     "pynvml": ["device/sources/nvml.py"],
 }
-DOCUMENTS = [ROOT / "README.md", *(ROOT / package / "README.md" for package in PACKAGES)]
+DOCUMENTS = [ROOT / "README.md", *(ROOT / package / "README.md" for package in [*PACKAGES, "systemd"])]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 

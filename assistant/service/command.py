@@ -34,17 +34,19 @@ _Root = Annotated[
     ),
 ]
 
+_Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID|FILE",
+        help="One of the service's store, or a GGUF file, for good.  [default: what `bedside switch` chose, or reference]",
+        show_default=False,
+    ),
+]
+
 
 @app.command()
 def install(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID|FILE",
-            help="One of the service's store, or a GGUF file, for good.  [default: what `bedside switch` chose, or reference]",
-            show_default=False,
-        ),
-    ] = None,
+    model: _Model = None,
     port: Annotated[
         int, typer.Option(metavar="N", min=1, max=65535, help="Of 127.0.0.1, for clients with a key.")
     ] = 8080,
