@@ -17,6 +17,7 @@ _PYTHON = "3.11"
 def make_root(folder: Path) -> Path:
     """The root folder of a fresh machine below `folder`, where the bare system and the wheels stay for the next time."""
     base, wheels, root = folder / "base", folder / "wheels", folder / "root"
+    folder.mkdir(parents=True, exist_ok=True)
     if not (base / "usr/bin/python3").exists():
         shutil.rmtree(base, ignore_errors=True)
         _run(["mmdebstrap", "--quiet", "--variant=apt", f"--include={_PACKAGES}", "bookworm", str(base)])
@@ -34,7 +35,7 @@ def make_root(folder: Path) -> Path:
 
 def _make_wheels(folder: Path) -> None:
     """Of this tree as it is, and of everything that it needs, for the machine's Python."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for old in folder.glob("bedside-*.whl"):
         old.unlink()
     pip = [sys.executable, "-m", "pip"]
