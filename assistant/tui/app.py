@@ -18,9 +18,10 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
+from textual.widgets import Input
 
 from assistant.tui.chat import ChatScreen
-from assistant.tui.dialogs import Help, Quit, RecoveryCode
+from assistant.tui.dialogs import Confirm, Help, Quit, RecoveryCode
 from assistant.tui.link import Link
 from assistant.tui.locking import LockScreen
 from assistant.tui.notices import copy, say
@@ -99,17 +100,31 @@ class ChatApp(App[None]):
         if self.is_locked:
             return
         if idle_s >= self._lock_s:
-            await self.action_lock()
+            await self._hide(f"wiped: nobody was here, and {self.privacy.why_no_lock}")
         elif idle_s >= self._lock_s - min(WARN_S, self._lock_s / 2) and not self._warned:
             self._warned = True
             what = "locks" if self.privacy.can_lock else f"is wiped, since {self.privacy.why_no_lock}"
             say(self, f"in {self._lock_s - idle_s:.0f} s the screen {what}: press any key", "warning")
 
     async def action_lock(self) -> None:
-        """Hide everything behind the passphrase, and close the history; without a passphrase, wipe everything."""
-        self._used_at, self._warned = time.monotonic(), False
-        if self.is_locked:
+        """Hide everything behind the passphrase; without one everything would have to be wiped, which is asked first."""
+        reason = self.privacy.why_no_lock
+        if self.is_locked or isinstance(self.screen, Confirm):
             return
+        if not reason:
+            await self._hide("")
+            return
+
+        async def agreed(answered: bool | None) -> None:
+            if answered:
+                await self._hide(f"wiped: {reason} to lock with")
+
+        question = f"Wipe the screen and all conversations in memory for good? They cannot be locked: {reason}."
+        await self.push_screen(Confirm(question), agreed)
+
+    async def _hide(self, why_wiped: str) -> None:
+        """Behind the passphrase, with the history closed; without a passphrase everything is wiped."""
+        self._used_at, self._warned = time.monotonic(), False
         self.session.stop()
         self.clear_notifications()
         while self.screen is not self.chat and not isinstance(self.screen, RecoveryCode):
@@ -120,6 +135,7 @@ class ChatApp(App[None]):
             await self.privacy.shut(self)
         else:
             await self.privacy.wipe(self)
+            self.chat.doing(why_wiped)
 
     def action_help(self) -> None:
         """All keys."""
@@ -160,7 +176,7 @@ class ChatApp(App[None]):
         """Ctrl-C copies what is selected, else stops the answer, else says how to quit."""
         focused = self.focused
         selected = getattr(focused, "selected_text", "")
-        if selected:
+        if selected and not (isinstance(focused, Input) and focused.password):
             copy(self, selected, "the selection")
         elif not self.session.stop():
             say(self, "Ctrl+Q quits")

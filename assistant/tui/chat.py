@@ -17,7 +17,7 @@ from textual.widgets import Static, TextArea
 from assistant.client.answer import MAX_ANSWER_TOKENS
 from assistant.plaintext import plain, plain_line
 from assistant.tui.composer import Composer
-from assistant.tui.notices import copy, say
+from assistant.tui.notices import copy, forget_copied, say
 from assistant.tui.panel import SourcePanel
 from assistant.tui.reader import in_thread
 from assistant.tui.readings import clipped, status_text
@@ -144,6 +144,7 @@ class ChatScreen(Screen[None]):
         """Neither in the input nor behind its arrow keys."""
         self._composer.forget()
         self._set_note(None)
+        forget_copied(self.app)
 
     def told(self, text: str) -> None:
         """Something went wrong."""

@@ -74,7 +74,12 @@ def _private(app: "ChatApp") -> Iterator[SystemCommand]:
     told = "Back to conversations as before" if leaving else "A new conversation that never touches the disk"
     name = "Leave incognito" if leaving else "Incognito conversation"
     yield SystemCommand(name, told, partial(app.carry_out, partial(app.privacy.incognito, app)))
-    yield SystemCommand("Lock", "Hide everything (Ctrl+L)", partial(app.carry_out, app.action_lock))
+    told = (
+        "Hide everything (Ctrl+L)"
+        if app.privacy.can_lock
+        else f"Wipe everything, since {app.privacy.why_no_lock} (Ctrl+L)"
+    )
+    yield SystemCommand("Lock", told, partial(app.carry_out, app.action_lock))
     if not app.privacy.vault.exists:
         told = "Keep conversations, encrypted; those in memory as well"
         yield SystemCommand("Set a passphrase", told, partial(app.carry_out, partial(attempt, app, set_passphrase)))

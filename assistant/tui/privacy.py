@@ -162,7 +162,6 @@ class Privacy:
         for keeper in gone:
             keeper.close()
         app.chat.wipe()
-        app.chat.doing(f"wiped: nobody was here, and {self.why_no_lock}")
 
     async def lost_by_leaving(self, app: "ChatApp") -> list[str]:
         """What would be gone if the terminal ended now, in words; saved and incognito conversations are not."""

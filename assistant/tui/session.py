@@ -131,7 +131,8 @@ class Session:
             self._view.doing("")
             self._view.told(str(error))
             return
-        self.readings = Readings(model=model, most_tokens=most)
+        known = self.readings if self.readings.model == model else Readings()
+        self.readings = replace(known, model=model, most_tokens=most)
         self._view.doing("")
         self._view.grew()
 
@@ -240,6 +241,8 @@ class Session:
         self._device_ends = asyncio.get_running_loop().call_later(_DEVICE_S, self._leave_device)
         self._view.grew()
         self._do(self._write(turn))
+        if turn.state == "complete" and self.readings.most_tokens is None:  # there was no server at the start
+            self._do(self.arrive())
 
     async def _write(self, turn: Turn) -> None:
         if turn.exchange.answer is not None:

@@ -177,7 +177,7 @@ class HistoryScreen(Dialog[None]):
         if (target := await ask_file(self.app, title, _file_name(chosen))) is None:
             return
         path, force = target
-        form: Form = "json" if path.suffix == ".json" else "md"
+        form: Form = "json" if path.suffix.lower() == ".json" else "md"
         await self._do(partial(export, ids=[chosen.id], path=path, form=form, redacted=redacted, force=force))
         read = "; read it before you pass it on" if redacted else ""
         say(self.app, f"exported {'redacted ' if redacted else ''}to {path}, which is not encrypted{read}")

@@ -107,7 +107,7 @@ class Transcript(ScrollView, can_focus=True):
             self._shown.append(shown if shown is not None and shown.versions == versions else _Shown(turn, versions))
         self.chosen = None
         self._following = True
-        self._starts = [0]
+        self._starts = []  # not as it was, even where nothing is shown
         self.grown()
         self.refresh()
 

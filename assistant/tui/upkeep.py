@@ -74,13 +74,24 @@ async def back_up_history(app: "ChatApp") -> None:
 
 async def ask_file(app: App[Any], title: str, proposed: str) -> tuple[Path, bool] | None:
     """A file to write, and whether it takes the place of another; None where that was not meant."""
-    written = await answer(app, AskLine(title, proposed))
+    written = await answer(app, AskLine(title, proposed, check=_target))
     if not written:
         return None
-    path = Path(written).expanduser()
+    path = _target(written)
     if not path.is_file():
         return path, False
     return (path, True) if await answer(app, Confirm(f"{path} exists already: replace it?")) else None
+
+
+def _target(written: str) -> Path:
+    """Raises HistoryError where no file could be written there."""
+    try:
+        path = Path(written).expanduser()
+    except RuntimeError as error:
+        raise HistoryError(f"{written.partition('/')[0]} is no user of this machine; give another path") from error
+    if written and (path.is_dir() or (path.exists() and not path.is_file())):
+        raise HistoryError(f"{path} is there already and no file; give another path")
+    return path
 
 
 async def keep_for_days(app: "ChatApp") -> None:

@@ -30,7 +30,8 @@ def run(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     """Runs the command in this process, with the passphrase in a file: exit code, output, errors."""
     (tmp_path / "passphrase").write_text(f"{PASSPHRASE}\nnot this\n", "utf-8")
     monkeypatch.setenv("BEDSIDE_HISTORY", str(home.folder))
-    monkeypatch.setattr("assistant.__main__._QUIET", {})  # it would outlive the test
+    for settings in ("QUIET", "OFFLINE"):  # they would outlive the test
+        monkeypatch.setattr(f"assistant.surroundings.{settings}", {})
 
     def run_here(*arguments: str, unlock: bool = True) -> tuple[int, str, str]:
         secret = ["--passphrase-file", str(tmp_path / "passphrase")] if unlock else []

@@ -34,7 +34,8 @@ def in_process(
     def run_here(*arguments: str) -> tuple[int, str, str]:
         for name in ("BEDSIDE_HOME", "BEDSIDE_LIBRARIES"):
             monkeypatch.setenv(name, home[name])
-        monkeypatch.setattr("assistant.__main__._QUIET", {})  # it would outlive the test
+        for settings in ("QUIET", "OFFLINE"):  # they would outlive the test
+            monkeypatch.setattr(f"assistant.surroundings.{settings}", {})
         monkeypatch.setattr(sys, "argv", ["bedside", "knowledge", *arguments])
         with pytest.raises(SystemExit) as caught:
             main()
