@@ -12,6 +12,7 @@ from assistant.history.place import database_file
 from assistant.history.store import History
 from assistant.history.vault import Vault
 from assistant.tui.dialogs import AskLine, Confirm
+from assistant.tui.upkeep import ask_file
 from tests.assistant.tui.stage import Stage, play
 from tests.assistant.tui.test_history_screen import answer
 from tests.assistant.tui.test_privacy import PASSPHRASE, by_name, set_passphrase, unlock
@@ -137,5 +138,21 @@ def test_the_palette_has_its_own_order_until_something_is_typed(tmp_path: Path) 
         names = [str(shown.get_option_at_index(place).prompt).split("\n")[0] for place in range(shown.option_count)]
         assert names[:4] == ["Help", "New conversation", "History", "Stop"]
         assert names[-1] == "Quit"
+
+    play(scene, tmp_path)
+
+
+def test_a_file_name_that_leads_nowhere_is_asked_for_again(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        asked = stage.app.run_worker(ask_file(stage.app, "A file", "~nosuch/x.md"), exclusive=False)
+        await stage.until(lambda: "~nosuch" in stage.words)
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "! ~nosuch is no user of this machine; give another path" in stage.words)
+        stage.app.screen.query_one(Input).value = str(tmp_path)
+        await stage.pilot.press("enter")
+        await stage.until(lambda: "no file; give another path" in stage.words)
+        stage.app.screen.query_one(Input).value = str(tmp_path / "x.md")
+        await stage.pilot.press("enter")
+        assert await asked.wait() == (tmp_path / "x.md", False)
 
     play(scene, tmp_path)
