@@ -36,7 +36,8 @@ _UDEV_RELOAD: Command = ("udevadm", "control", "--reload")
 _UDEV_TRIGGER: Command = (
     "udevadm", "trigger", "--action=change", "--subsystem-match=powercap", "--subsystem-match=hwmon", "--sysname-match=vcio*",
 )  # fmt: skip
-_STATES = f"{DATA_FOLDER}/states"
+_WRITTEN = (f"{DATA_FOLDER}/states", f"{DATA_FOLDER}/served")
+"""What the service itself writes: no data of anybody's."""
 _EMPTY_FOLDERS = (
     f"{DATA_FOLDER}/libraries",
     f"{DATA_FOLDER}/models",
@@ -131,7 +132,7 @@ def installation(machine: Machine, choice: Choice) -> Plan:
         ),
         unchanged=unchanged,
         undo=(_STOP, _RELOAD, _FORGET, *(() if machine.has_user else _USER_GONE), *(() if is_new else (_START,))),
-        undo_folders=(_STATES,) if is_new else (),
+        undo_folders=_WRITTEN if is_new else (),
         undo_empty_folders=_EMPTY_FOLDERS if is_new else (),
     )
 
@@ -139,7 +140,7 @@ def installation(machine: Machine, choice: Choice) -> Plan:
 def removal(machine: Machine, *, purge: bool) -> Plan:
     """What takes the service away; with `purge` data, and the operator's own drop-ins. Raises StorageError."""
     present = _present(machine)
-    folders = (DATA_FOLDER, DROP_INS, str(Path(KEY_FILE).parent)) if purge else (_STATES,)
+    folders = (DATA_FOLDER, DROP_INS, str(Path(KEY_FILE).parent)) if purge else _WRITTEN
     there = tuple(folder for folder in folders if machine.path(folder).exists())
     if not (present or there or machine.has_user):
         return Plan()

@@ -76,13 +76,14 @@ def test_a_change_leaves_the_key_and_what_the_operator_has_written(image: Image)
     library = image.root / "var/lib/bedside/libraries/own.sqlite3"
     library.parent.mkdir(parents=True)
     library.write_bytes(b"x")
-    states = image.root / "var/lib/bedside/states/1.state"
-    states.parent.mkdir(parents=True)
-    states.write_bytes(b"x")
+    written = [image.root / "var/lib/bedside" / name for name in ("states/1.state", "served/model.json")]
+    for path in written:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
     assert "is left, which --purge removes as well" in image.uninstall()
     assert own.exists()
     assert library.exists()
-    assert not states.parent.exists()
+    assert not any(path.parent.exists() for path in written)
     image.uninstall("--purge", "--yes")
     assert not own.parent.exists()
     assert not (image.root / "var/lib/bedside").exists()
