@@ -15,6 +15,7 @@ BedsideError
 ├── ContactsError          the file of the operator's numbers cannot be used
 ├── HistoryError           the history cannot be opened, read, written, brought in or out
 │   ├── DiskFullError      it was not saved, since there is no room on the disk
+│   ├── RemovedError       what it is about is not in the history any more
 │   └── WrongPassphraseError  it opens with another passphrase or recovery code
 └── TextError
     ├── NoteError          the patient note cannot be read
@@ -93,6 +94,10 @@ class HistoryError(BedsideError):
 
 class DiskFullError(HistoryError):
     """It was not saved, since there is no room on the disk."""
+
+
+class RemovedError(HistoryError):
+    """What it is about is not in the history any more."""
 
 
 class WrongPassphraseError(HistoryError):

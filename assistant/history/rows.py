@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from assistant.errors import HistoryError
+from assistant.errors import HistoryError, RemovedError
 from assistant.history.conversation import (
     MAX_MESSAGES,
     MAX_TAG,
@@ -43,10 +43,10 @@ def conversation_of(row: Sequence[Any]) -> Conversation:
 
 
 def number_of(connection: Connection, conversation_id: str) -> int:
-    """The row of a conversation. Raises HistoryError."""
+    """The row of a conversation. Raises RemovedError."""
     row = connection.execute("SELECT number FROM conversation WHERE id = ?", (conversation_id,)).fetchone()
     if row is None:
-        raise HistoryError(f"no conversation {plain_line(conversation_id)!r}; see bedside history list")
+        raise RemovedError(f"no conversation {plain_line(conversation_id)!r}; see bedside history list")
     return int(row[0])
 
 

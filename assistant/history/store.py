@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from assistant.errors import DiskFullError, HistoryError
+from assistant.errors import DiskFullError, HistoryError, RemovedError
 from assistant.history import audit, database, removal, rows
 from assistant.history.clock import MACHINE
 from assistant.history.conversation import Conversation, Hit, Message, new_id, now
@@ -129,9 +129,7 @@ class History:
             number = rows.number_of(self._connection, conversation_id)
             rows.require_room(self._connection, number)
             if message.parent is not None and rows.place_of(self._connection, message.parent) != number:
-                raise HistoryError(
-                    f"message {plain_line(message.parent)!r} is not in this conversation any more; not saved"
-                )
+                raise RemovedError("not saved: what the message follows is not in this conversation any more")
             if rows.place_of(self._connection, message.id) is not None:
                 raise HistoryError(f"message {plain_line(message.id)!r} is in the history already")
             rows.insert_message(self._connection, number, message, self._writer_of(message))
@@ -144,7 +142,7 @@ class History:
         """Replace text, state and details of a message: an answer's progress, and its end."""
         with self._writing():
             if not rows.update_message(self._connection, message, self._writer_of(message)):
-                raise HistoryError(f"message {plain_line(message.id)!r} is not in the history any more; not saved")
+                raise RemovedError("not saved: the message is not in the history any more")
 
     def _writer_of(self, message: Message) -> str | None:
         return self._presence.writer() if message.state == "writing" and self._presence else None

@@ -6,12 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from assistant.errors import HistoryError
+from assistant.errors import HistoryError, RemovedError
 from assistant.history.conversation import Conversation, Message, Role, State, branch, new_id, now
 from assistant.history.store import History
 from assistant.plaintext import plain_line
 from assistant.tui.keeper import Keeper
 from assistant.tui.talk import Exchange, Knowledge, exchanges
+from models.errors import BedsideError
 
 _MOST_TITLE = 60
 
@@ -27,9 +28,19 @@ class Book:
         self._following: dict[str | None, list[str]] = {}
         """Ids of the messages after each; looked up for every turn, of which a conversation may have thousands."""
         self.tip: str | None = None
-        self._saved: set[str] = set()
-        """Ids of the messages that the history has, or is being given."""
+        self._had: set[str] = set()
+        """Ids of the messages that the history has, as they are or as they were."""
+        self._waiting: dict[str, None] = {}
+        """Ids of the messages that it does not have as they are, each behind what it follows."""
         self._saving = asyncio.Lock()
+        self._is_refused = False
+        self.is_removed = False
+        """Whether the history had it, until it was removed elsewhere."""
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the history took all that it was given."""
+        return not (self._is_refused or self.is_removed)
 
     @property
     def messages(self) -> list[Message]:
@@ -41,16 +52,12 @@ class Book:
         """The branch that is shown."""
         return exchanges(branch(self.messages, self.tip))
 
-    def close(self) -> None:
-        """Go on with no conversation."""
-        self.conversation = None
-        self._hold((), None)
-
     def _hold(self, messages: Sequence[Message], tip: str | None) -> None:
         """These and no others, all of which the history has."""
         self._messages, self._following = {}, {}
         self._take(messages)
-        self.tip, self._saved = tip, set(self._messages)
+        self.tip, self._had, self._waiting = tip, set(self._messages), {}
+        self._is_refused = self.is_removed = False
 
     async def open(self, conversation: Conversation) -> None:
         """Go on with one of the history. Raises HistoryError."""
@@ -82,34 +89,64 @@ class Book:
     def _take(self, told: Sequence[Message]) -> None:
         for message in told:
             self._messages[message.id] = message
+            self._waiting[message.id] = None
             self._following.setdefault(message.parent, []).append(message.id)
 
-    async def save(self, exchange: Exchange) -> None:
-        """Give the history the messages of an exchange that it does not have, as they are now. Raises HistoryError."""
+    async def save(self) -> None:
+        """Give the history what it does not have as it is now, the oldest first: what it refused before, too.
+
+        Where the conversation was removed elsewhere, that holds: whoever purged it meant to. It goes on in memory only, and
+        nothing of it is given to the history again.
+
+        Raises:
+            HistoryError: the history refuses it, or the conversation was removed; that is said once.
+        """
         async with self._saving:
-            if self.conversation is None:
-                title = plain_line(exchange.question.text)[:_MOST_TITLE] or "(no words)"
-                self.conversation = await self.keeper.call(lambda history: history.start(title))
-            for message in (exchange.note, exchange.question, exchange.answer):
-                if message is not None and message.id not in self._saved:
-                    self._saved.add(message.id)
-                    now_is = self._messages.get(message.id, message)
-                    try:
-                        await self.keeper.call(
-                            partial(History.add, conversation_id=self.conversation.id, message=now_is)
-                        )
-                    except HistoryError:
-                        self._saved.discard(message.id)  # so that its progress is not refused once more each second
-                        raise
+            if self.is_removed:
+                return
+            try:
+                await self._give()
+            except RemovedError:
+                self.is_removed = True
+                raise HistoryError(
+                    "this conversation was deleted elsewhere: it is in memory only now, not saved; Ctrl+N begins a new one"
+                ) from None
+            except BedsideError:
+                self._is_refused = True
+                raise
+            self._is_refused = False
+
+    async def _give(self) -> None:
+        if self.conversation is None:
+            asked = next(each for each in self.messages if each.details.get("kind") != "note")
+            title = plain_line(asked.text)[:_MOST_TITLE] or "(no words)"
+            self.conversation = await self.keeper.call(lambda history: history.start(title))
+        while self._waiting:
+            message = self._messages[next(iter(self._waiting))]
+            give = partial(History.add, conversation_id=self.conversation.id)
+            await self.keeper.call(partial(History.change if message.id in self._had else give, message=message))
+            self._had.add(message.id)
+            if self._messages.get(message.id) is message:  # else it has grown meanwhile
+                self._waiting.pop(message.id, None)
 
     async def write(self, answer: Message, text: str, state: State, details: dict[str, Any]) -> Message:
-        """The answer as it is now; in memory at once, whatever the history says. Raises HistoryError."""
+        """The answer as it is now; in memory at once, whatever the history says. Raises HistoryError.
+
+        While the history refuses or is busy, progress waits for the end: it would be refused once more each second.
+        """
         changed = replace(answer, text=text, state=state, details=details)
         if changed.id in self._messages:
             self._messages[changed.id] = changed
-        if changed.id in self._saved:
-            await self.keeper.call(partial(History.change, message=changed))
+            self._waiting[changed.id] = None
+            if state != "writing" or not (self._is_refused or self._saving.locked()):
+                await self.save()
         return changed
+
+    def moved(self, keeper: Keeper) -> None:
+        """Go on in another history, which has all messages where it has the conversation."""
+        self.keeper = keeper
+        if self.conversation is not None:
+            self._had, self._waiting, self._is_refused = set(self._messages), {}, False
 
     def alternatives(self, exchange: Exchange) -> list[str]:
         """The last messages of all versions of an exchange, the oldest first."""
@@ -130,7 +167,8 @@ class Book:
         while following := self._following.get(self.tip):
             self.tip = following[-1]
         conversation, tip = self.conversation, self.tip
-        if conversation is not None:
+        await self.save()
+        if conversation is not None and not self.is_removed:
             await self.keeper.call(lambda history: history.show_branch(conversation.id, tip))
 
 

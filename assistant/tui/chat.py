@@ -159,7 +159,8 @@ class ChatScreen(Screen[None]):
         session, width = self.session, max(self.size.width - 2, 1)
         notice = plain_line(session.turns[-1].told.fields.get("notice") or "") if session.turns else ""
         knowledge = "" if session.knowledge == "on" else f"library {session.knowledge}"
-        long, short = _STANDING[session.storage]
+        is_unsaved = session.storage == "saved" and not session.book.is_saved
+        long, short = ("NOT saved",) * 2 if is_unsaved else _STANDING[session.storage]
         lines = [" · ".join(part for part in (notice, where, knowledge) if part) for where in (long, short)]
         told = lines[0] if cell_len(lines[0]) <= width - _BUTTON else lines[1]
         if self.size.height < LOW:  # one row, in which a notice that is cut would say something else

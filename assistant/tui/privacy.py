@@ -18,7 +18,7 @@ from assistant.history.vault import Vault
 from assistant.tui.keeper import Keeper
 from assistant.tui.locking import UnlockScreen
 from assistant.tui.reader import in_thread
-from assistant.tui.session import Session, Storage
+from assistant.tui.session import Session, Storage, not_saved
 from models.errors import BedsideError
 
 if TYPE_CHECKING:
@@ -110,10 +110,11 @@ class Privacy:
         self._kept = Keeper()
         if session.storage == "saved":
             book = session.book
-            book.keeper, session.storage = self._kept, "memory"
-            if (conversation := book.conversation) is not None:
+            session.storage = "memory"
+            if (conversation := book.conversation) is not None and not book.is_removed:
                 shown = [(conversation, book.messages[:MAX_MESSAGES])]
                 await self._kept.call(lambda history: history.take_in(shown, "adopted"))
+            book.moved(self._kept)
 
     async def call(self, work: Callable[[History], Result]) -> Result:
         """What `work` returns from the saved history. Raises HistoryError, as the history does, or where it is not open."""
@@ -142,7 +143,7 @@ class Privacy:
         try:
             await self.open(app, key)
         except BedsideError as error:  # there is a key and a code now, and the code must be seen
-            app.chat.told(f"not saved: {error}")
+            app.chat.told(not_saved(error))
         return code
 
     async def incognito(self, app: "ChatApp") -> None:
@@ -170,6 +171,8 @@ class Privacy:
             lost.append("the recovery code, which nobody has confirmed to have written down")
         if not (self.is_open or self._kept.is_closed) and (count := await self._kept.call(_answered)):
             lost.append(f"{count} conversation{'' if count == 1 else 's'}, in memory only")
+        if app.session.storage != "incognito" and not app.session.book.is_saved:
+            lost.append("what is not saved of the conversation on the screen")
         if len(app.chat.unsent) >= _LONG_DRAFT:
             lost.append("what you are writing")
         return lost

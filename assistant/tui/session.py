@@ -165,7 +165,7 @@ class Session:
         self._watch_device()
         self._view.rebuilt()
         self._view.doing("asking")
-        self._do(self.book.save(exchange))
+        self._do(self.book.save())
 
     def _take(self, turn: Turn, events: list[Event]) -> None:
         if self._running is None or self._running[0] is not turn or not turn.is_running:
@@ -256,7 +256,8 @@ class Session:
             try:
                 await work
             except BedsideError as error:
-                self._view.told(f"not saved: {error}")
+                self._view.told(not_saved(error))
+            self._view.grew()
 
         task = asyncio.get_running_loop().create_task(carried_out())
         self._tasks.add(task)
@@ -273,8 +274,10 @@ class Session:
         versions = self.book.alternatives(turn.exchange)
         at = versions.index(turn.exchange.last.id) + step
         if 0 <= at < len(versions) and not self.is_running:
-            await self.book.show(versions[at])
-            self.rebuild()
+            try:
+                await self.book.show(versions[at])
+            finally:  # it is shown, whatever the history says
+                self.rebuild()
 
     def versions(self, turn: Turn) -> tuple[int, int]:
         """Which version of a turn is shown, and of how many."""
@@ -302,8 +305,7 @@ class Session:
 
     async def open(self, conversation: Conversation, tip: str | None = None) -> None:
         """Go on with a conversation of the history, at the branch of a message. Raises HistoryError."""
-        self.stop(leaving=True)
-        await self.settled()
+        await self._leave()
         await self.book.open(conversation)
         if tip is not None:
             await self.book.show(tip)
@@ -311,12 +313,19 @@ class Session:
 
     async def use(self, keeper: Keeper, storage: Storage) -> None:
         """Begin a new conversation in another history; what was asked incognito cannot be called back in it."""
-        self.stop(leaving=True)
-        await self.settled()
+        await self._leave()
         if self.storage == "incognito" != storage:
             self._view.forget()
         self.book, self.storage = Book(keeper), storage
         self.rebuild()
+
+    async def _leave(self) -> None:
+        """Stop, and give the history what it has refused so far, for the last time."""
+        self.stop(leaving=True)
+        await self.settled()
+        if not self.book.is_saved:
+            self._do(self.book.save())
+            await self.settled()
 
     async def new(self) -> None:
         """Begin a new conversation."""
@@ -342,8 +351,7 @@ class Session:
     async def close(self) -> None:
         """Stop, save, and let go of the server."""
         self._view = _Unseen()
-        self.stop()
-        await self.settled()
+        await self._leave()
         if self._device_ends is not None:
             self._device_ends.cancel()
         for reader in (self._reader, self._device):
@@ -351,6 +359,11 @@ class Session:
                 reader.stop()
                 reader.join()
         self.link.close()
+
+
+def not_saved(error: BedsideError) -> str:
+    """What went wrong with the history, saying once that it is not saved."""
+    return str(error) if "not saved" in str(error) else f"not saved: {error}"
 
 
 def _in(loop: asyncio.AbstractEventLoop, work: Any, text: str) -> None:
