@@ -45,9 +45,9 @@ class Privacy:
     @property
     def why_no_lock(self) -> str:
         """Why there is nothing to unlock with; empty where there is a passphrase that can be checked."""
-        if not self.vault.exists:
-            return "there is no passphrase"
-        return "" if self.vault.can_unlock else "the history's key is unreadable"
+        if self.vault.can_unlock:  # also where the folder has gone since it was unlocked
+            return ""
+        return "the history's key is unreadable" if self.vault.exists else "there is no passphrase"
 
     @property
     def can_lock(self) -> bool:
@@ -156,10 +156,11 @@ class Privacy:
             await app.session.use(Keeper(), "incognito")
 
     async def wipe(self, app: "ChatApp") -> None:
-        """Forget everything: it was in memory only."""
+        """Forget everything on the screen and in memory, and let go of the history."""
         gone = {self._kept, app.session.book.keeper}
-        self._kept = Keeper()
-        await app.session.use(self._kept if app.session.storage == "memory" else Keeper(), app.session.storage)
+        self._kept, self.is_open = Keeper(), False
+        is_incognito = app.session.storage == "incognito"
+        await app.session.use(Keeper() if is_incognito else self._kept, "incognito" if is_incognito else self._storage)
         for keeper in gone:
             keeper.close()
         app.chat.wipe()

@@ -12,6 +12,7 @@ from textual.widgets import Input
 from assistant.history.place import database_file, key_file
 from assistant.history.store import History
 from assistant.history.vault import Vault
+from assistant.tui.dialogs import Quit
 from assistant.tui.locking import LockScreen, UnlockScreen
 from tests.assistant.tui.stage import Stage, play
 from tests.assistant.tui.test_privacy import PASSPHRASE, set_passphrase, unlock
@@ -167,3 +168,41 @@ def test_a_disk_that_goes_behind_the_lock_takes_no_conversation_with_it(tmp_path
 
     play(scene, tmp_path)
     assert questions(folder) == [["before?", "between?", "after?"]]
+
+
+def test_a_folder_that_goes_while_its_history_is_open_can_be_locked_all_the_same(tmp_path: Path) -> None:
+    folder, away = tmp_path / "history", tmp_path / "away"
+
+    async def scene(stage: Stage) -> None:
+        await set_passphrase(stage)
+        await stage.ask("before?")
+        await stage.app.session.settled()
+        folder.rename(away)
+        await stage.pilot.press("ctrl+l")
+        await stage.until(lambda: isinstance(stage.app.screen, LockScreen))
+        assert "before?" not in stage.words
+        await unlock(stage, "wrong one")
+        await stage.until(lambda: "! this does not open the history" in words(stage))
+        await stage.until(lambda: not stage.app.screen.query_one(Input).disabled)
+        await unlock(stage)
+        await stage.until(lambda: stage.app.chat.is_active)
+        assert "before?" in stage.words
+        assert "in memory only, not saved" in stage.words
+        await stage.pilot.press("ctrl+q")
+        await stage.until(lambda: isinstance(stage.app.screen, Quit))
+
+    play(scene, tmp_path)
+    assert questions(away) == [["before?"]]
+
+
+def test_after_a_wipe_nothing_counts_as_saved(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        await set_passphrase(stage)
+        await stage.app.privacy.wipe(stage.app)
+        assert not stage.app.privacy.is_open
+        await stage.ask("after?")
+        assert "in memory only, not saved" in stage.words
+        await stage.pilot.press("ctrl+q")
+        await stage.until(lambda: "1 conversation, in memory only" in stage.words)
+
+    play(scene, tmp_path)
