@@ -54,6 +54,10 @@ class Presence:
             self._own = _made(folder / self._writer)
         return self._writer
 
+    def is_another(self, writer: str) -> bool:
+        """Whether another connection writes under this name now."""
+        return writer != self._writer and not self.is_gone(writer)
+
     def is_gone(self, writer: str) -> bool:
         """Whether nobody writes under this name any more."""
         path = self._folder / _WRITERS / writer

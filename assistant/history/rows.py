@@ -108,6 +108,12 @@ def messages_of(connection: Connection, conversation: int) -> list[Message]:
     return [_message_of(row) for row in connection.execute(statement, (conversation,))]
 
 
+def being_written(connection: Connection, conversation: int) -> list[tuple[str, str]]:
+    """Of each answer in the conversation of this row that is being written its id and who writes it."""
+    statement = "SELECT id, writer FROM message WHERE conversation = ? AND state = 'writing' AND writer IS NOT NULL"
+    return connection.execute(statement, (conversation,)).fetchall()
+
+
 def _message_of(row: Sequence[Any]) -> Message:
     found_id, parent, role, text, written_at, state, details = row
     return Message(found_id, parent, role, text, _time(written_at), state, json.loads(details))

@@ -202,6 +202,14 @@ class History:
         with self._reading():
             return rows.messages_of(self._connection, rows.number_of(self._connection, conversation_id))
 
+    def growing(self, conversation_id: str) -> frozenset[str]:
+        """Ids of the answers in a conversation that another terminal is writing now."""
+        with self._reading():
+            number = rows.number_of(self._connection, conversation_id)
+            found = rows.being_written(self._connection, number)
+        presence = self._presence
+        return frozenset(name for name, writer in found if presence is not None and presence.is_another(writer))
+
     def search(self, query: str, limit: int) -> list[Hit]:
         """Titles and messages that fit, the best first; any text is a query."""
         with self._reading():

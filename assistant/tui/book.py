@@ -33,6 +33,8 @@ class Book:
         self._waiting: dict[str, None] = {}
         """Ids of the messages that it does not have as they are, each behind what it follows."""
         self._saving = asyncio.Lock()
+        self.growing: frozenset[str] = frozenset()
+        """Ids of the answers that another terminal was writing when the conversation was opened."""
         self._is_refused = False
         self.is_removed = False
         """Whether the history had it, until it was removed elsewhere."""
@@ -61,9 +63,11 @@ class Book:
 
     async def open(self, conversation: Conversation) -> None:
         """Go on with one of the history. Raises HistoryError."""
-        messages = await self.keeper.call(lambda history: history.messages(conversation.id))
+        name = conversation.id
+        messages, growing = await self.keeper.call(lambda history: (history.messages(name), history.growing(name)))
         self.conversation = conversation
         self._hold(messages, conversation.tip)
+        self.growing = growing
 
     def ask(self, text: str, note: str | None, knowledge: Knowledge, instead_of: Exchange | None = None) -> Exchange:
         """A new question behind the branch that is shown, or in the place of another, with a message for its answer."""

@@ -293,6 +293,8 @@ class Session:
         for exchange, told, known in zip(shown, texts(shown), known_ids(shown), strict=True):
             try:
                 self.turns.append(Turn.restored(exchange, told, known))
+                if exchange.last.id in self.book.growing:
+                    self.turns[-1].end("stopped", "being written in another terminal")
             except FAULTS:
                 damaged = Turn(exchange, told, known)
                 damaged.end("failed", "this answer is damaged in the history")

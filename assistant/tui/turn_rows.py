@@ -98,7 +98,9 @@ def _end_rows(turn: Turn, width: int, versions: tuple[int, int]) -> Iterator[Row
     if turn.state == "complete":
         yield from _judged_rows(turn, width)
     elif turn.state == "stopped":
-        yield from _wrapped([Run("■ stopped; what is here was not judged as a whole", "warning")], width)
+        yield from _wrapped(
+            [Run(f"■ {turn.fault or 'stopped'}; what is here was not judged as a whole", "warning")], width
+        )
     else:
         yield from _wrapped([Run(f"! {turn.fault}", "warning")], width)
     yield Row(_actions(turn, versions))

@@ -1,14 +1,21 @@
 """The history on the screen: found by words, opened, renamed, tagged, exported, deleted."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from textual.events import Key
 from textual.widgets import Input
 
+from assistant.history.store import History
+from assistant.history.vault import Vault
 from assistant.tui.dialogs import AskLine
 from assistant.tui.shelf import HistoryScreen
+from tests.assistant.history.conftest import answer as answer_to
+from tests.assistant.history.conftest import question
 from tests.assistant.tui.stage import Stage, enter_twice, play
+from tests.assistant.tui.test_privacy import PASSPHRASE, set_passphrase
 
 
 async def two_conversations(stage: Stage) -> None:
@@ -59,8 +66,8 @@ def test_two_enters_that_come_together_close_one_screen(tmp_path: Path) -> None:
 
 def test_all_turns_of_an_opened_conversation_are_shown(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        for question in ("one?", "two?", "three?"):
-            await stage.ask(question)
+        for asked in ("one?", "two?", "three?"):
+            await stage.ask(asked)
         await stage.pilot.press("ctrl+n", "ctrl+g")
         await stage.until(lambda: "one?" in stage.words)
         await stage.pilot.press("enter")
@@ -161,5 +168,24 @@ def test_a_tag_lists_what_has_it_is_completed_and_said_where_there_is_none(tmp_p
         await stage.pilot.press("ctrl+u")
         await stage.type("zebra")
         await stage.until(lambda: "nothing has these words" in stage.words)
+
+    play(scene, tmp_path)
+
+
+def test_an_answer_that_another_terminal_is_writing_is_not_shown_as_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+
+    async def scene(stage: Stage) -> None:
+        await set_passphrase(stage)
+        other = History.open(folder, Vault(folder).unlock(PASSPHRASE))
+        with closing(other):
+            begun = other.start("elsewhere?")
+            other.add(begun.id, asked := question("elsewhere?"))
+            other.add(begun.id, replace(answer_to("So far", asked, model="reference"), state="writing"))
+            await stage.app.session.open(other.conversation(begun.id))
+            await stage.until(lambda: "■ being written in another terminal; what is here" in stage.words)
+            assert "So far" in stage.words
+        await stage.app.session.open(replace(begun, tip=stage.app.session.book.messages[-1].id))
+        await stage.until(lambda: "■ stopped; what is here" in stage.words)
 
     play(scene, tmp_path)
