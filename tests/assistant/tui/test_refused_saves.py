@@ -4,6 +4,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from assistant.history.store import History
 from assistant.history.vault import Vault
 from assistant.tui.dialogs import Quit
@@ -70,6 +72,28 @@ def test_a_conversation_whose_first_question_was_refused_is_saved_when_it_is_lef
 
     play(scene, tmp_path)
     assert questions(tmp_path / "history") == [[LONG]]
+
+
+@pytest.mark.slow  # another terminal is waited for as long as may be
+def test_what_another_terminal_kept_from_being_saved_is_saved_with_the_next_question(tmp_path: Path) -> None:
+    folder = tmp_path / "history"
+
+    async def scene(stage: Stage) -> None:
+        await set_passphrase(stage)
+        await stage.ask("before?")
+        await stage.app.session.settled()
+        with closing(History.open(folder, Vault(folder).unlock(PASSPHRASE))) as other:
+            other._connection.execute("BEGIN IMMEDIATE")
+            await stage.ask("between?")
+            await stage.app.session.settled()
+            await stage.until(lambda: "NOT saved" in stage.words)
+            other._connection.execute("ROLLBACK")
+        await stage.ask("after?")
+        await stage.app.session.settled()
+        await stage.until(lambda: "saved, encrypted" in stage.words)
+
+    play(scene, tmp_path)
+    assert questions(folder) == [["before?", "between?", "after?"]]
 
 
 def test_a_conversation_deleted_elsewhere_stays_deleted_and_says_that_it_is_in_memory_only(tmp_path: Path) -> None:
