@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from assistant.client.answer import MAX_ANSWER_TOKENS, Answer
-from assistant.client.answering import FAULTS, Told
+from assistant.client.answering import Told
 from assistant.client.connection import Connection
+from assistant.client.fields import FAULTS
 from assistant.client.finding import connect
 from assistant.client.wording import progress
 from assistant.errors import ServerError

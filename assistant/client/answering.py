@@ -1,18 +1,14 @@
 """What a server says of one answer, chunk by chunk: the one reader of the API's stream."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, get_args
+from dataclasses import dataclass, field
+from typing import Any
 
-from assistant.client.answer import Answer, Versions
+from assistant.client.answer import Answer
+from assistant.client.fields import check_fields, read_check, read_source, read_usage, read_versions, whole
 from assistant.knowledge.citations import Check
-from assistant.knowledge.evidence import Evidence
 from assistant.knowledge.library import LibraryPassage
 from assistant.plaintext import plain
-from assistant.safety.views import status
-
-FAULTS = (LookupError, TypeError, ValueError, AttributeError, ZeroDivisionError)
-"""What reading raises where the fields are those of another kind of server."""
 
 
 @dataclass
@@ -33,52 +29,49 @@ class Told:
     """Tokens of the prompt that are read, and all of them."""
 
     def take(self, chunk: Mapping[str, Any]) -> str | None:
-        """One chunk: its piece of the text, None where it holds none; nothing in it that a terminal could take for a command."""
-        self.model = str(chunk["model"])
-        self.usage = dict(chunk.get("usage") or self.usage)
+        """One chunk: its piece of the text, None where it holds none; nothing in it that a terminal could take for a command.
+
+        Of a chunk that raises nothing is taken.
+        """
+        usage = read_usage(chunk.get("usage") or self.usage)
         extras = dict(chunk.get("bedside", {}))
-        self.checks += [_check(each) for each in extras.pop("checks", [])]
-        if (queue := extras.pop("queue", None)) is not None:
-            self.waiting = int(queue["before"])
-        if (progress := extras.pop("prompt", None)) is not None:
-            self.waiting, self.read = 0, (int(progress["done"]), int(progress["total"]))
-        self.fields |= extras
-        piece = None
+        checks = [read_check(each) for each in extras.pop("checks", [])]
+        waiting, read = self._place(extras.pop("queue", None), extras.pop("prompt", None))
+        check_fields(extras)
+        refused, piece = self.refused, None
         for choice in chunk["choices"]:
-            self.refused |= choice["finish_reason"] == "content_filter"
+            refused |= choice["finish_reason"] == "content_filter"
             if (content := choice["delta"].get("content")) is not None:
                 piece = (piece or "") + plain(content)
+        self.model, self.usage, self.refused = str(chunk["model"]), usage, refused
+        self.waiting, self.read = waiting, read
+        self.checks += checks
+        self.fields |= extras
         return piece
+
+    def _place(self, queue: Any, prompt: Any) -> tuple[int, tuple[int, int] | None]:
+        """What is waited for, and what is read of the prompt."""
+        waiting, read = self.waiting, self.read
+        if queue is not None:
+            waiting = whole(queue["before"])
+        if prompt is not None:
+            waiting, read = 0, (whole(prompt["done"]), whole(prompt["total"]))
+            if not read[1]:
+                raise ValueError("a prompt without tokens")
+        return waiting, read
 
     @property
     def sources(self) -> tuple[LibraryPassage, ...]:
         """The passages of the conversation, numbered from 1 in their order; none before the first chunk."""
-        return tuple(_source(each) for each in self.fields.get("sources", ()))
+        return tuple(read_source(each) for each in self.fields.get("sources", ()))
 
     def answer(self) -> Answer:
         """All of it."""
         notice, evidence = self.fields["notice"], self.fields["evidence"]
         flags, checks = self.fields["red_flags"], tuple(self.checks)
-        is_whole = "sources" in self.fields and "bedside" in self.usage
-        if not is_whole or evidence not in get_args(Evidence) or not isinstance(notice, str | None):
+        if "sources" not in self.fields or "bedside" not in self.usage:
             raise ValueError("fields of another kind of server")
-        status(flags)  # raises where a field of theirs is missing
-        versions, usage = _versions(self.fields["versions"]), self.usage
+        versions, usage = read_versions(self.fields["versions"]), self.usage
         return Answer(
             self.text, self.sources, evidence, checks, flags, usage, self.model, notice, versions, refused=self.refused
         )
-
-
-def _versions(content: Mapping[str, Any]) -> Versions:
-    libraries, left_out = (
-        {str(name): str(told) for name, told in content[which].items()} for which in ("libraries", "left_out")
-    )
-    return Versions(str(content["bedside"]), str(content["model_sha256"]), libraries, left_out)
-
-
-def _check(content: Mapping[str, Any]) -> Check:
-    return Check(**{**content, "cites": tuple(content["cites"]), "reasons": tuple(content["reasons"])})
-
-
-def _source(content: Mapping[str, Any]) -> LibraryPassage:
-    return LibraryPassage(**{each.name: str(content[each.name]) for each in fields(LibraryPassage)})

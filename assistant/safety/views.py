@@ -23,7 +23,9 @@ def finding_lines(flags: Mapping[str, Any], texts: Sequence[tuple[str, str]]) ->
     """The findings of a `red_flags` object, none where there are none. `texts`: of each message its name and its content."""
     findings = flags["findings"]
     for finding in findings:
-        yield Line(f"!! {finding['severity'].upper()}: {plain_line(finding['meaning'])}", "bold reverse", "   ")
+        yield Line(
+            f"!! {plain_line(finding['severity']).upper()}: {plain_line(finding['meaning'])}", "bold reverse", "   "
+        )
         yield Line(f"   {_quotes(finding, texts)}", indent="   ")
         yield Line(f"   {plain_line(finding['source'])} · rule {plain_line(finding['rule'])}", "dim", "   ")
         yield from _contact_lines(finding["contacts"])

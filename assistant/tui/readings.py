@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from assistant.client.fields import figure
 from assistant.plaintext import plain_line
 
 NOT_MEASURED = "W not measured"
@@ -34,12 +35,12 @@ class Readings:
         return replace(
             self,
             model=model,
-            tokens_per_s=told.get("decode_tokens_per_s"),
+            tokens_per_s=figure(told.get("decode_tokens_per_s")),
             is_estimate=False,
-            first_token_s=told.get("time_to_first_token_s"),
+            first_token_s=figure(told.get("time_to_first_token_s")),
             context_tokens=usage.get("total_tokens") or self.context_tokens,
-            tokens_per_joule=told.get("tokens_per_joule"),
-            power_w=told.get("watts") or self.power_w,
+            tokens_per_joule=figure(told.get("tokens_per_joule")),
+            power_w=figure(told.get("watts")) or self.power_w,
         )
 
     def asking(self) -> "Readings":
@@ -54,21 +55,27 @@ class Readings:
         """In a conversation whose last answer used so much; its figures of speed are those of another time."""
         return replace(self.asking(), context_tokens=usage.get("total_tokens") if usage else None)
 
-    def with_device(self, event: Mapping[str, Any]) -> "Readings":
-        """After an event of the device."""
+    def with_device(self, event: object) -> "Readings":
+        """After an event of the device. What is none is passed over: an answer can do without."""
+        if not isinstance(event, Mapping):
+            return self
         found = self
         if "power_w" in event:
-            found = replace(found, power_w=event["power_w"], scope=str(event.get("scope") or ""))
+            found = replace(found, power_w=figure(event["power_w"]), scope=plain_line(str(event.get("scope") or "")))
         if temperatures := event.get("temperatures_c"):
-            found = replace(found, temperature_c=max(temperatures.values()))
-        if (throttling := event.get("throttling")) is not None:
+            told = temperatures.values() if isinstance(temperatures, Mapping) else ()
+            known = [each for each in map(figure, told) if each is not None]
+            found = replace(found, temperature_c=max(known, default=None))
+        if isinstance(throttling := event.get("throttling"), Mapping):
             found = replace(found, throttled=_throttled(throttling))
         return found
 
 
 def _throttled(told: Mapping[str, Any]) -> tuple[str, ...]:
     """Why the board is slowed down now. Counters since boot say nothing about now."""
-    named = [str(flag).replace("_", " ") for flag in (told.get("flags") or {}).get("now", ())]
+    flags = told.get("flags")
+    now = flags.get("now") if isinstance(flags, Mapping) else None
+    named = [plain_line(str(flag)).replace("_", " ") for flag in now] if isinstance(now, list) else []
     if told.get("supply_too_low") and "under voltage" not in named:
         named.append("supply too low")
     return tuple(named)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
-from assistant.client.answering import FAULTS
+from assistant.client.fields import FAULTS
 from assistant.client.wording import progress
 from assistant.history.conversation import Conversation
 from assistant.tui.book import Book

@@ -49,6 +49,8 @@ class Turn:
         turn.told.refused = bool(answer.details.get("refused"))
         # Whoever wrote the last word of an answer that is still being written is gone.
         turn.end("stopped" if answer.state == "writing" else answer.state, str(answer.details.get("fault", "")))
+        if turn.state == "complete":
+            turn.told.answer()
         return turn
 
     @property
@@ -68,6 +70,8 @@ class Turn:
 
     def take(self, chunk: Mapping[str, Any]) -> None:
         """The next chunk. Raises one of `FAULTS` where it is none of a Bedside server."""
+        if "red_flags" in (told := chunk.get("bedside", {})):
+            list(finding_lines(told["red_flags"], self.texts))
         piece = self.told.take(chunk)
         if piece and (shown := self._trimmer.push(piece)):
             self.told.text += shown

@@ -15,6 +15,7 @@ from assistant.client.answer import Answer
 from assistant.client.connection import Connection
 from assistant.client.finding import connect
 from assistant.errors import ServerError
+from benchmarks.scripted_server import USAGE
 from tests.local_server import serve_locally
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
@@ -83,6 +84,9 @@ FIELDS: dict[str, Any] = {
 }  # fmt: skip
 
 
+CHECK: dict[str, Any] = {"start": 0, "end": 1, "cites": [1], "by": "model", "status": "supported", "reasons": []}
+
+
 def last(usage: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"model": "m", "choices": [CHOICE], "bedside": {**FIELDS, **fields}, "usage": usage}
 
@@ -94,14 +98,25 @@ def last(usage: dict[str, Any], **fields: Any) -> dict[str, Any]:
         {"model": "m", "choices": [], "usage": 7},
         {"model": "m", "choices": [], "bedside": 7},
         {"model": "m", "choices": "x"},
-        last({"bedside": {}}, evidence="certain"),
-        last({"bedside": {}}, notice=7),
-        last({"bedside": {}}, versions={"bedside": "1.0", "libraries": 7}),
+        last(USAGE, evidence="certain"),
+        last(USAGE, notice=7),
+        last(USAGE, versions={"bedside": "1.0", "libraries": 7}),
         last({"prompt_tokens": 1}),
-        last({"bedside": {}}, sources=["x"]),
-        last({"bedside": {}}, red_flags=7),
-        last({"bedside": {}}, red_flags={"findings": []}),
-        last({"bedside": {}}, red_flags={**FLAGS, "findings": [{"rule": "x"}]}),
+        last(USAGE, sources=["x"]),
+        last(USAGE, red_flags=7),
+        last(USAGE, red_flags={"findings": []}),
+        last(USAGE, red_flags={**FLAGS, "findings": [{"rule": "x"}]}),
+        last(USAGE, sources=[{"n": 1, "id": "x"}]),
+        last(USAGE, dropped_messages="many"),
+        last(USAGE, checks=[{**CHECK, "start": "x"}]),
+        last(USAGE, checks=[{**CHECK, "cites": [{}]}]),
+        last(USAGE, checks=[{**CHECK, "status": "unsupported", "reasons": ["x"]}]),
+        last(USAGE, prompt={"done": 0, "total": 0}),
+        last(USAGE, queue={"before": 1e400}),
+        last({"bedside": {}}),
+        last({**USAGE, "total_tokens": "many"}),
+        last({**USAGE, "bedside": {**USAGE["bedside"], "decode_tokens_per_s": "fast"}}),
+        last({**USAGE, "bedside": {**USAGE["bedside"], "joules": 1.0}}),
     ],
 )
 def test_another_kind_of_server_is_named_as_such(chunk: Any) -> None:
@@ -110,7 +125,7 @@ def test_another_kind_of_server_is_named_as_such(chunk: Any) -> None:
 
 
 def test_and_a_server_that_answers_as_ours_is_not() -> None:
-    with serving(streams(last({"bedside": {}}))) as url:
+    with serving(streams(last(USAGE))) as url:
         answer = list(ask_server(Question("fever", url=url), lambda _: None))[-1]
     assert isinstance(answer, Answer)
     assert (answer.text, answer.evidence) == ("x", "insufficient")

@@ -16,6 +16,7 @@ from assistant.server.wire import ChatRequest
 from assistant.tui.link import Link
 from assistant.tui.session import Session
 from assistant.tui.talk import Exchange, exchanges, known_ids, passage_ids, request, request_messages, texts
+from benchmarks.scripted_server import USAGE, first
 
 AT = datetime(2030, 1, 2, 3, 4, tzinfo=timezone.utc)
 JSON = st.recursive(
@@ -35,11 +36,11 @@ def asked(number: int, parent: str | None, **details: Any) -> list[Message]:
 @example([{"id": "x" * 257}, {"id": ""}, {"id": "\x1b[2J"}, {"id": "\ud800"}, {"id": "good"}])
 @example([{"id": f"p{number}"} for number in range(100)])
 def test_details_from_anywhere_are_neither_trusted_nor_sent(sources: Any) -> None:
-    first = exchanges(asked(1, None, sources=sources, model="m"))
+    begun = exchanges(asked(1, None, sources=sources, model="m"))
     second = exchanges(asked(2, "a1"))[0]
-    ChatRequest.model_validate(request(first, second))
-    assert len(texts([*first, second])[1]) == 3
-    known = known_ids([*first, second])[1]
+    ChatRequest.model_validate(request(begun, second))
+    assert len(texts([*begun, second])[1]) == 3
+    known = known_ids([*begun, second])[1]
     given = [each.get("id") for each in sources if isinstance(each, dict)] if isinstance(sources, list) else []
     assert all(name in given for name in known)
 
@@ -79,9 +80,10 @@ def opened(count: int) -> tuple[float, Session]:
         "places": [{"message": 0, "start": 0, "end": 8}],
     }  # fmt: skip
     flags = {"screened": True, "reason": None, "rules": "1", "findings": [flag]}
+    whole = {**first()["bedside"], "model": "m", "usage": USAGE}
     messages: list[Message] = []
     for number in range(count):
-        messages += asked(number, messages[-1].id if messages else None, model="m", red_flags=flags)
+        messages += asked(number, messages[-1].id if messages else None, **{**whole, "red_flags": flags})
 
     def fill(history: History) -> str:
         begun = history.start("long")
