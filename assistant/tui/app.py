@@ -75,6 +75,7 @@ class ChatApp(App[None]):
 
     async def on_mount(self) -> None:
         """The conversation, and before it the lock where there is a history to open."""
+        asyncio.get_running_loop().set_exception_handler(self._failed_beside)
         if threading.current_thread() is threading.main_thread():  # others get no signals
             for number in (signal.SIGTERM, signal.SIGHUP):  # at once, but the terminal is given back as it was
                 end = partial(self.exit, return_code=128 + number)
@@ -194,14 +195,34 @@ class ChatApp(App[None]):
         """Carry out a command that takes its time."""
         self.run_worker(work(), exclusive=False)
 
+    def _failed_beside(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What failed in no key's course. When the terminal closes, nobody is there to be told."""
+        error = context.get("exception")
+        if error is not None and self._running and not self._exit:
+            say(self, f"something failed ({_named(error)}); what was saved is kept", "error")
+
     def _fatal_error(self) -> None:
         """Instead of Textual's report, which prints the values of variables: a patient's text would stay on the screen."""
-        error = sys.exc_info()[1]
-        place = traceback.extract_tb(error.__traceback__)[-1] if error is not None else None
-        where = "" if place is None else f" at {Path(place.filename).name}:{place.lineno}"
-        self.panic(Text(f"error: the terminal failed ({type(error).__name__}{where}); what was saved is kept"))
+        self.panic(sys.exc_info()[1])
+
+    def panic(self, *renderables: Any) -> None:
+        """Leave with one line: of what fails after it, it would be the cause."""
+        if self._exit_renderables:
+            return
+        error = next((each for each in renderables if isinstance(each, BaseException)), None)
+        named = "" if error is None else f" ({_named(error)})"
+        super().panic(Text(f"error: the terminal failed{named}; what was saved is kept"))
 
     async def on_unmount(self) -> None:
         """However the terminal ends, save what there is."""
-        await self.session.close()
-        await self.privacy.close()
+        for close in (self.session.close, self.privacy.close):
+            try:
+                await close()
+            except Exception as error:
+                self._handle_exception(error)
+
+
+def _named(error: BaseException) -> str:
+    """Its kind and its place, without its words: they may be a patient's."""
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    return "".join([type(error).__name__, *(f" at {Path(each.filename).name}:{each.lineno}" for each in place)])
