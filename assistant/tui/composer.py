@@ -3,12 +3,14 @@
 from typing import cast
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual.drivers import linux_driver
 from textual.events import Key, Paste
 from textual.keys import Keys
 from textual.message import Message
 from textual.widgets import TextArea
 
 from assistant.plaintext import plain
+from assistant.tui.pasting import PasteParser
 
 LONG_LINES = 6
 LONG_CHARACTERS = 600
@@ -18,6 +20,7 @@ LONG_CHARACTERS = 600
 # Most terminals say Alt+Enter as ESC CR, of which Textual 8.2 makes Enter: half a question would be sent. What it reads
 # together it has no other meaning for; an Esc that is pressed before Enter comes alone, after ESCDELAY.
 cast("dict[str, tuple[Keys, ...]]", ANSI_SEQUENCES_KEYS).setdefault("\x1b\r", (Keys.ControlJ,))
+vars(linux_driver)["XTermParser"] = PasteParser  # the driver makes it by this name, and there is no other way to choose
 _ENDS = ("enter", "ctrl+j", "alt+enter", "shift+enter")
 
 
