@@ -159,8 +159,10 @@ def test_running_answers_finish_and_new_requests_are_told_to_come_again(serving:
             assert '"model":"other.gguf"' in switched.result()
     assert chunks[-1]["usage"]["completion_tokens"] == 800
     refused = [(retry, LOADING in text, at) for status, retry, text, at in asked if status == 503]
-    assert {status for status, *_ in asked} == {200, 503}
+    assert {status for status, *_ in asked} <= {200, 503}
+    assert ask()[0] == 200
     assert {(retry, told) for retry, told, _ in refused} == {("2", True)}
+    assert refused
     assert refused[0][-1] < finished_at
     assert serving.switch("--rollback").returncode == 0
 
