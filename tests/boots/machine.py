@@ -52,7 +52,7 @@ def is_up(machine: Booted) -> bool:
 
 def listens(machine: Booted) -> bool:
     """Whether the service's socket is there, as it is before the service itself."""
-    return Path(f"/proc/{machine.init}/root/run/bedside/bedside.sock").exists()
+    return Path("/proc", str(machine.init), "root", "run/bedside/bedside.sock").exists()
 
 
 @contextmanager
