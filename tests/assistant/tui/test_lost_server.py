@@ -40,6 +40,26 @@ def test_a_question_outlives_its_server(tmp_path: Path) -> None:
     assert [message["content"] for message in server.bodies[1]["messages"]] == ["one?"]
 
 
+def test_a_server_that_comes_late_is_asked_for_its_room(tmp_path: Path) -> None:
+    server = ScriptedServer([ANSWER])
+
+    async def run() -> None:
+        with serving(server) as url:
+            port = int(url.rpartition(":")[2])
+        app = ChatApp(Link(url, None), "on", Privacy(tmp_path / "history"))
+        async with app.run_test(notifications=True) as pilot:
+            stage = Stage(app, pilot, server, tmp_path)
+            await stage.until(lambda: "no server answers at" in stage.words)
+            with serving(server, port):
+                await stage.type("one?")
+                await pilot.press("enter")
+                await stage.until(lambda: "Start anticoagulation" in stage.words)
+                await stage.until(lambda: app.session.readings.most_tokens)
+                assert app.session.readings.tokens_per_s is not None
+
+    asyncio.run(run())
+
+
 def test_two_terminals_do_not_disturb_each_other(tmp_path: Path) -> None:
     hold = threading.Event()
     server = ScriptedServer(
